@@ -1,0 +1,28 @@
+# Everything a newcomer types. The work is done by CMake and the scripts.
+#
+#   make run     builds, then shows real images going through the gateway
+#   make build   installs what is missing and builds build/release/sluice
+#   make test    builds and runs all tests
+#   make check   format, includes, linter
+#   make clean   removes what was built
+
+.PHONY: run build test check clean packages
+
+run: build
+	scripts/run_demo.py
+
+build: packages
+	scripts/build.sh release
+
+test: build
+	scripts/test.sh release
+
+check: build
+	scripts/install_packages.sh check
+	scripts/check.sh
+
+packages:
+	scripts/install_packages.sh build
+
+clean:
+	rm -rf build

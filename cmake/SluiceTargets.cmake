@@ -1,0 +1,38 @@
+# One target per folder. Compiler settings stand here, once.
+
+option(SLUICE_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(SLUICE_TSAN "ThreadSanitizer" OFF)
+
+add_library(sluice_settings INTERFACE)
+target_include_directories(sluice_settings INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(sluice_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
+  -Woverloaded-virtual -Wundef
+  -Wno-missing-field-initializers)
+if(SLUICE_ASAN)
+  target_compile_options(sluice_settings INTERFACE
+    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(sluice_settings INTERFACE -fsanitize=address,undefined)
+endif()
+if(SLUICE_TSAN)
+  # GCC 12 warns that atomic_thread_fence is not seen by TSan, in Boost's headers.
+  target_compile_options(sluice_settings INTERFACE -fsanitize=thread -Wno-tsan)
+  target_link_options(sluice_settings INTERFACE -fsanitize=thread)
+endif()
+
+# sluice_library(<name> [LINK <target>...]): the .cpp files of this folder.
+function(sluice_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC sluice_settings ${ARG_LINK})
+endfunction()
+
+# sluice_test(<name> [LINK <target>...]): the *_test.cpp files of this folder.
+function(sluice_test name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE sluice_settings sluice_test_support ${ARG_LINK} GTest::gmock_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300)
+endfunction()

@@ -1,0 +1,20 @@
+#include "filters/filters.h"
+
+#include <array>
+
+#include "filters/merge_studies/merge_studies.h"
+#include "filters/remap_series_number/remap_series_number.h"
+#include "filters/sanitize_uids/sanitize_uids.h"
+
+namespace sluice {
+
+std::span<const FilterType> filter_types() {
+  static constexpr std::array<FilterType, 3> kTypes = {{
+      {"sanitize_uids", make_sanitize_uids},
+      {"merge_studies", make_merge_studies},
+      {"remap_series_number", make_remap_series_number},
+  }};
+  return kTypes;
+}
+
+}  // namespace sluice

@@ -1,0 +1,382 @@
+#include "gateway/base/sqlite.h"
+
+#include <cerrno>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include "gateway/base/log.h"
+
+namespace sluice::sqlite {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kBusyTimeoutMs = 10'000;
+
+Failure failure_of(int code) {
+  switch (code & 0xFF) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Failure::busy;
+    case SQLITE_FULL:
+      return Failure::full;
+    case SQLITE_CONSTRAINT:
+      return Failure::constraint;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Failure::corrupt;
+    default:
+      return Failure::other;
+  }
+}
+
+Error describe(const std::string& path, int code, const std::string& message) {
+  const std::string text = path + ": " + message + " (SQLite " + std::to_string(code) + ")";
+  switch (failure_of(code)) {
+    case Failure::corrupt:
+      return {ErrorCode::corrupt,
+              text +
+                  "; restore the file from a backup, or move it and its -wal file away to "
+                  "start with an empty one"};
+    case Failure::constraint:
+      return {ErrorCode::permanent, text};
+    case Failure::full:
+      return {ErrorCode::transient, text + "; free space on this disk"};
+    case Failure::busy:
+      return {ErrorCode::transient, text + "; another process holds it"};
+    default:
+      return {ErrorCode::transient, text};
+  }
+}
+
+tl::unexpected<Error> unusable(const std::string& path, std::string_view operation,
+                               int error_number) {
+  return failure(ErrorCode::configuration, std::string("cannot ") + std::string(operation) + " " +
+                                               path + ": " +
+                                               std::generic_category().message(error_number) +
+                                               "; check that the gateway's user may write there");
+}
+
+// SQLite would make the file by the umask, readable by others; its -wal and -shm files
+// take the mode of the file. Opened only when new: closing a second descriptor of a
+// database drops the POSIX locks that this process holds on it.
+Result<void> create_private(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0) {
+    if (errno == EEXIST) return {};
+    return unusable(path, "create", errno);
+  }
+  ::close(file);  // empty: nothing to lose
+  return {};
+}
+
+// The name of a new file is durable only when its folder was synced.
+Result<void> sync_folder_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  const std::string folder = parent.empty() ? "." : parent.string();
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return unusable(folder, "open", errno);
+  const int error_number = ::fsync(directory) == 0 ? 0 : errno;
+  ::close(directory);
+  if (error_number != 0) return unusable(folder, "sync", error_number);
+  return {};
+}
+
+std::string to_uri(const std::string& path, std::string_view parameters) {
+  constexpr std::string_view kHexDigits = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const char c : path) {
+    if (c == '%' || c == '?' || c == '#') {
+      const auto byte = static_cast<unsigned char>(c);
+      uri += {'%', kHexDigits[byte >> 4U], kHexDigits[byte & 0xFU]};
+    } else {
+      uri += c;
+    }
+  }
+  return uri + "?" + std::string(parameters);
+}
+
+}  // namespace
+
+Statement::Statement(Connection& connection, std::string sql, sqlite3_stmt* statement)
+    : connection_(&connection), sql_(std::move(sql)), statement_(statement) {}
+
+Statement::Statement(Statement&& other) noexcept
+    : connection_(other.connection_),
+      sql_(std::move(other.sql_)),
+      statement_(std::exchange(other.statement_, nullptr)) {}
+
+Statement::~Statement() {
+  if (statement_ != nullptr) connection_->give_back(std::move(sql_), statement_);
+}
+
+Result<bool> Statement::step() {
+  const int code = sqlite3_step(statement_);
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return connection_->fail(code);
+}
+
+Result<void> Statement::run() {
+  for (;;) {
+    const auto row = step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return {};
+  }
+}
+
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
+
+std::string Statement::text(int column) const {
+  // The bytes first: a conversion to text would change their number.
+  const void* bytes = sqlite3_column_blob(statement_, column);
+  const int length = sqlite3_column_bytes(statement_, column);
+  if (bytes == nullptr || length <= 0) return {};
+  return {static_cast<const char*>(bytes), static_cast<std::size_t>(length)};
+}
+
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+void Connection::Close::operator()(sqlite3* handle) const {
+  sqlite3_close_v2(handle);
+}
+
+Connection::Connection(std::string path, Handle handle)
+    : path_(std::move(path)), handle_(std::move(handle)) {}
+
+Connection::~Connection() {
+  for (auto& [sql, statements] : idle_) {
+    for (sqlite3_stmt* statement : statements) sqlite3_finalize(statement);
+  }
+}
+
+Result<Connection::Handle> Connection::open_handle(const std::string& path, const std::string& uri,
+                                                   int flags) {
+  sqlite3* raw = nullptr;
+  const int code =
+      sqlite3_open_v2(uri.c_str(), &raw, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
+  Handle handle(raw);
+  if (code != SQLITE_OK) {
+    return tl::unexpected(
+        describe(path, code, raw != nullptr ? sqlite3_errmsg(raw) : sqlite3_errstr(code)));
+  }
+  (void)sqlite3_extended_result_codes(raw, 1);
+  (void)sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  return handle;
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& path,
+                                                     const Format& format) {
+  if (auto created = create_private(path); !created) return tl::unexpected(created.error());
+  auto handle = open_handle(path, to_uri(path, "mode=rw"), SQLITE_OPEN_READWRITE);
+  if (!handle) return tl::unexpected(handle.error());
+  std::unique_ptr<Connection> connection(new Connection(path, std::move(*handle)));
+  if (auto set_up = connection->set_up(); !set_up) return tl::unexpected(set_up.error());
+  if (auto checked = connection->check_format(format); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  if (auto synced = sync_folder_of(path); !synced) return tl::unexpected(synced.error());
+  return connection;
+}
+
+Result<std::unique_ptr<Connection>> Connection::copy_to_memory(const std::string& path,
+                                                               const Format& format) {
+  auto handle =
+      open_handle(":memory:", "file::memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY);
+  if (!handle) return tl::unexpected(handle.error());
+  std::unique_ptr<Connection> memory(new Connection(path, std::move(*handle)));
+  std::error_code error;
+  const bool exists = fs::exists(path, error);
+  if (error) return unusable(path, "find", error.value());
+  if (exists) {
+    if (auto copied = copy(path, *memory); !copied) return tl::unexpected(copied.error());
+  }
+  if (auto checked = memory->check_format(format); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  return memory;
+}
+
+// With a -wal file a gateway is running, or was killed: SQLite's own locking then gives
+// one state of the file, and readers stop no writer. Without one the file is at rest:
+// reading it as immutable leaves no -wal and -shm files behind. Should a gateway start
+// meanwhile, there is a -wal file afterwards, and the copy is made again.
+Result<void> Connection::copy(const std::string& path, Connection& memory) {
+  const std::string log_path = path + "-wal";
+  std::error_code error;
+  for (bool at_rest = !fs::exists(log_path, error);; at_rest = false) {
+    auto source = open_handle(path, to_uri(path, at_rest ? "mode=ro&immutable=1" : "mode=ro"),
+                              SQLITE_OPEN_READONLY);
+    if (!source) return tl::unexpected(source.error());
+    sqlite3_backup* backup =
+        sqlite3_backup_init(memory.handle_.get(), "main", source->get(), "main");
+    if (backup == nullptr) return memory.fail(sqlite3_extended_errcode(memory.handle_.get()));
+    const int stepped = sqlite3_backup_step(backup, -1);
+    const int finished = sqlite3_backup_finish(backup);
+    if (at_rest && fs::exists(log_path, error)) continue;
+    if (stepped != SQLITE_DONE)
+      return tl::unexpected(describe(path, stepped, sqlite3_errstr(stepped)));
+    if (finished != SQLITE_OK) return memory.fail(finished);
+    // The copy bears the mark of WAL, which a database in memory cannot have.
+    return memory.run_script("PRAGMA journal_mode = MEMORY");
+  }
+}
+
+Result<void> Connection::set_up() {
+  {
+    auto mode = prepare("PRAGMA journal_mode = WAL");
+    if (!mode) return tl::unexpected(mode.error());
+    const auto row = mode->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row || mode->text(0) != "wal") {
+      return failure(ErrorCode::configuration,
+                     path_ +
+                         ": SQLite cannot use its write-ahead log here; put data_dir on a "
+                         "local disk");
+    }
+  }
+  return run_script(
+      "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; "
+      "PRAGMA cache_size = -16384");
+}
+
+Result<std::int64_t> Connection::read_number(std::string_view sql) {
+  auto statement = prepare(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  const auto row = statement->step();
+  if (!row) return tl::unexpected(row.error());
+  return *row ? statement->integer(0) : 0;
+}
+
+Result<void> Connection::check_format(const Format& format) {
+  // The lock first: of two that find an empty file, one makes the tables.
+  const auto unlocked_id = read_number("PRAGMA application_id");
+  if (!unlocked_id) return tl::unexpected(unlocked_id.error());
+  if (*unlocked_id == 0) {
+    if (auto begun = run("BEGIN IMMEDIATE"); !begun) return begun;
+  }
+  const auto check = [&]() -> Result<void> {
+    const auto id = read_number("PRAGMA application_id");
+    const auto version = read_number("PRAGMA user_version");
+    const auto tables = read_number("SELECT count(*) FROM sqlite_master");
+    for (const auto* number : {&id, &version, &tables}) {
+      if (!*number) return tl::unexpected(number->error());
+    }
+    if (*id == 0 && *version == 0 && *tables == 0) {
+      return run_script(std::string(format.schema) +
+                        "; PRAGMA application_id = " + std::to_string(format.application_id) +
+                        "; PRAGMA user_version = " + std::to_string(format.version));
+    }
+    if (*id != format.application_id) {
+      return failure(ErrorCode::configuration,
+                     path_ +
+                         ": not the database that is expected here; look whether files were "
+                         "exchanged");
+    }
+    if (*version != format.version) {
+      return failure(ErrorCode::configuration, path_ + ": has format " + std::to_string(*version) +
+                                                   ", this program knows " +
+                                                   std::to_string(format.version) +
+                                                   "; start the version of Sluice that wrote it");
+    }
+    return {};
+  };
+  auto checked = check();
+  if (checked && in_transaction()) checked = run("COMMIT");
+  roll_back();
+  return checked;
+}
+
+Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Value>& values) {
+  sqlite3_stmt* raw = nullptr;
+  auto idle = idle_.find(sql);
+  if (idle != idle_.end() && !idle->second.empty()) {
+    raw = idle->second.back();
+    idle->second.pop_back();
+  } else {
+    const int code = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+    if (code != SQLITE_OK) return fail(code);
+  }
+  Statement statement(*this, std::string(sql), raw);
+  int index = 0;
+  for (const Value& value : values) {
+    ++index;
+    const int code = std::visit(
+        [&](const auto& v) {
+          using Type = std::decay_t<decltype(v)>;
+          if constexpr (std::is_same_v<Type, std::int64_t>) {
+            return sqlite3_bind_int64(raw, index, v);
+          } else if constexpr (std::is_same_v<Type, std::string_view>) {
+            // A null pointer would bind NULL.
+            return sqlite3_bind_text64(raw, index, v.empty() ? "" : v.data(), v.size(),
+                                       SQLITE_TRANSIENT, SQLITE_UTF8);
+          } else {
+            return sqlite3_bind_null(raw, index);
+          }
+        },
+        value);
+    if (code != SQLITE_OK) return fail(code);
+  }
+  return statement;
+}
+
+Result<void> Connection::run(std::string_view sql, const std::vector<Value>& values) {
+  auto statement = prepare(sql, values);
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->run();
+}
+
+Result<void> Connection::run_script(std::string_view sql) {
+  const int code = sqlite3_exec(handle_.get(), std::string(sql).c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return fail(code);
+  return {};
+}
+
+std::int64_t Connection::last_row_id() const {
+  return sqlite3_last_insert_rowid(handle_.get());
+}
+
+std::int64_t Connection::changed_rows() const {
+  return sqlite3_changes64(handle_.get());
+}
+
+bool Connection::in_transaction() const {
+  return sqlite3_get_autocommit(handle_.get()) == 0;
+}
+
+void Connection::roll_back() {
+  if (!in_transaction()) return;
+  if (auto done = run_script("ROLLBACK"); !done) {
+    // SQLite ends the transaction in any case when the connection closes.
+    log::error("rollback failed", {{"error", done.error().message}});
+  }
+}
+
+tl::unexpected<Error> Connection::fail(int code) {
+  last_failure_ = failure_of(code);
+  return tl::unexpected(describe(path_, code, sqlite3_errmsg(handle_.get())));
+}
+
+void Connection::give_back(std::string sql, sqlite3_stmt* statement) {
+  (void)sqlite3_reset(statement);  // repeats the error of the last step
+  (void)sqlite3_clear_bindings(statement);
+  try {
+    idle_[std::move(sql)].push_back(statement);
+  } catch (const std::bad_alloc&) {  // called by a destructor
+    (void)sqlite3_finalize(statement);
+  }
+}
+
+}  // namespace sluice::sqlite

@@ -1,0 +1,131 @@
+// SQLite files and statements as values and RAII, for the two stores (queue and ledger).
+//
+//   auto statement = db->prepare("SELECT id FROM instances WHERE file = ?", {1});
+//   for (auto row = statement->step(); row && *row; row = statement->step()) ...
+//
+// A Connection and its statements belong to one thread at a time; statements must not
+// outlive it. Errors carry the path: corrupt when the file is damaged or no database,
+// permanent for a broken constraint, transient for all else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "gateway/base/error.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace sluice::sqlite {
+
+// What went wrong, for a caller that must decide whether to trust the file any longer.
+enum class Failure {
+  none,
+  busy,        // another process holds the lock: nothing was changed
+  full,        // disk full: nothing was changed
+  constraint,  // this statement only
+  corrupt,
+  other,  // I/O error, out of memory and the like
+};
+
+using Value = std::variant<std::nullptr_t, std::int64_t, std::string_view>;
+
+// How a file says what it is: PRAGMA application_id and user_version.
+struct Format {
+  std::int32_t application_id = 0;
+  int version = 0;
+  std::string_view schema;  // makes the tables of this version
+};
+
+class Connection;
+
+// A prepared statement in use. Returns to its connection when destroyed.
+class Statement {
+ public:
+  ~Statement();
+  Statement(Statement&& other) noexcept;
+  Statement& operator=(Statement&&) = delete;
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  // True when there is a row to read.
+  [[nodiscard]] Result<bool> step();
+  // All of it, rows ignored.
+  [[nodiscard]] Result<void> run();
+
+  // Of the present row; 0 or "" for NULL. Columns count from 0.
+  [[nodiscard]] std::int64_t integer(int column) const;
+  [[nodiscard]] std::string text(int column) const;
+  [[nodiscard]] bool is_null(int column) const;
+
+ private:
+  friend class Connection;
+  Statement(Connection& connection, std::string sql, sqlite3_stmt* statement);
+  Connection* connection_;
+  std::string sql_;
+  sqlite3_stmt* statement_;
+};
+
+class Connection {
+ public:
+  // Created (mode 0600) when absent. WAL, synchronous=FULL, foreign keys; waits up to
+  // 10 s for another process. A file of another kind, or of a newer version, is a
+  // configuration error.
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path,
+                                                                const Format& format);
+
+  // A copy in memory; empty when the file is absent. The file is not changed, and
+  // another process may go on using it.
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> copy_to_memory(const std::string& path,
+                                                                          const Format& format);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Values stand for the question marks, in order. Texts may hold any bytes.
+  [[nodiscard]] Result<Statement> prepare(std::string_view sql,
+                                          const std::vector<Value>& values = {});
+  [[nodiscard]] Result<void> run(std::string_view sql, const std::vector<Value>& values = {});
+  // Several statements, or a pragma that acts when it is compiled. Never cached.
+  [[nodiscard]] Result<void> run_script(std::string_view sql);
+
+  [[nodiscard]] std::int64_t last_row_id() const;
+  [[nodiscard]] std::int64_t changed_rows() const;  // by the last statement
+  [[nodiscard]] bool in_transaction() const;
+  // Ends a transaction that is still open; after an error SQLite may have done so.
+  void roll_back();
+
+  // Of the last call that failed since clear_failure().
+  [[nodiscard]] Failure last_failure() const { return last_failure_; }
+  void clear_failure() { last_failure_ = Failure::none; }
+
+ private:
+  friend class Statement;
+  struct Close {
+    void operator()(sqlite3* handle) const;
+  };
+  using Handle = std::unique_ptr<sqlite3, Close>;
+
+  Connection(std::string path, Handle handle);
+  [[nodiscard]] static Result<Handle> open_handle(const std::string& path, const std::string& uri,
+                                                  int flags);
+  [[nodiscard]] static Result<void> copy(const std::string& path, Connection& memory);
+  [[nodiscard]] Result<void> set_up();
+  [[nodiscard]] Result<void> check_format(const Format& format);
+  [[nodiscard]] Result<std::int64_t> read_number(std::string_view sql);
+  [[nodiscard]] tl::unexpected<Error> fail(int code);
+  void give_back(std::string sql, sqlite3_stmt* statement);
+
+  std::string path_;
+  Handle handle_;
+  std::map<std::string, std::vector<sqlite3_stmt*>, std::less<>> idle_;
+  Failure last_failure_ = Failure::none;
+};
+
+}  // namespace sluice::sqlite

@@ -1,0 +1,52 @@
+// The subcommands of `sluice`. Each returns an exit code, prints what was asked for to
+// stdout and what went wrong to stderr. With `json`, stdout is one JSON document.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "gateway/queue/queue.h"
+
+namespace sluice::command {
+
+// For scripts.
+inline constexpr int kOk = 0;
+inline constexpr int kMistakes = 1;  // the configuration is wrong
+inline constexpr int kUsage = 2;     // the command line is wrong
+inline constexpr int kNotFound = 3;  // nothing matches
+inline constexpr int kFailed = 4;    // a file, database or port could not be used
+
+// Receives, repairs, keeps and delivers until SIGTERM or SIGINT.
+[[nodiscard]] int serve(const std::string& config_file);
+
+// All mistakes of a configuration, with their lines.
+[[nodiscard]] int check(const std::string& config_file, bool json);
+
+struct ExplainOptions {
+  std::vector<std::string> images;  // Part 10 files
+  std::string calling_ae_title = "MODALITY";
+  std::string called_ae_title = "SLUICE";
+  std::string peer_address = "127.0.0.1";
+  std::string listener;  // default: the first
+  bool json = false;
+};
+// What would become of an image: routes, edits, verdict, destinations. Sends nothing,
+// writes nothing.
+[[nodiscard]] int explain(const std::string& config_file, const ExplainOptions& options);
+
+struct QueueOptions {
+  QueueFilter filter;
+  bool all = false;    // retry and discard need a filter or this
+  std::string reason;  // of discard
+  bool json = false;
+};
+[[nodiscard]] int queue_list(const std::string& config_file, const QueueOptions& options);
+[[nodiscard]] int queue_show(const std::string& config_file, const QueueOptions& options);
+[[nodiscard]] int queue_retry(const std::string& config_file, const QueueOptions& options);
+[[nodiscard]] int queue_discard(const std::string& config_file, const QueueOptions& options);
+
+// Every replacement that has this UID on either side.
+[[nodiscard]] int ledger_lookup(const std::string& config_file, const std::string& uid, bool json);
+
+}  // namespace sluice::command

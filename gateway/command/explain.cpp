@@ -1,0 +1,151 @@
+#include <iostream>
+
+#include <nlohmann/json.hpp>
+
+#include "gateway/base/log.h"
+#include "gateway/command/command.h"
+#include "gateway/command/image_file.h"
+#include "gateway/command/setup.h"
+#include "gateway/command/site_key.h"
+#include "gateway/dicom/uid.h"
+#include "gateway/ledger/ledger.h"
+
+namespace sluice::command {
+namespace {
+
+using nlohmann::json;
+
+std::string shown(const std::string& text) {
+  return log::escape(text);
+}
+
+std::string text_of(const dicom::Header& header, dicom::Tag tag) {
+  const auto index = header.find(tag);
+  const auto value = index ? header.value(*index) : std::nullopt;
+  return std::string(dicom::trim_uid(value.value_or("")));
+}
+
+json verdict_json(const Verdict& verdict) {
+  if (const auto* drop = std::get_if<Drop>(&verdict)) {
+    return {{"verdict", "drop"}, {"reason", shown(drop->reason)}};
+  }
+  if (const auto* reject = std::get_if<Reject>(&verdict)) {
+    return {{"verdict", "reject"}, {"status", reject->status}, {"reason", shown(reject->reason)}};
+  }
+  if (const auto* quarantine = std::get_if<Quarantine>(&verdict)) {
+    return {{"verdict", "quarantine"}, {"reason", shown(quarantine->reason)}};
+  }
+  return {{"verdict", "pass"}};
+}
+
+json decision_json(const std::string& image, const Decision& decision,
+                   const std::string& unrouted) {
+  json routes = json::array();
+  for (const RouteDecision& route : decision.routes) {
+    json changes = json::array();
+    for (const Change& change : route.changes) {
+      changes.push_back({{"filter", change.filter},
+                         {"attribute", change.path},
+                         {"reason", change.reason},
+                         {"before", shown(change.before)},
+                         {"after", shown(change.after)}});
+    }
+    json made = verdict_json(route.verdict);
+    made["route"] = route.route;
+    made["filter"] = route.filter;
+    made["changes"] = std::move(changes);
+    made["destinations"] = route.destinations;
+    routes.push_back(std::move(made));
+  }
+  json result = {{"image", image}, {"routes", std::move(routes)}};
+  if (decision.routes.empty()) result["unrouted"] = unrouted;
+  return result;
+}
+
+void print(const json& result) {
+  std::cout << result["image"].get<std::string>() << '\n';
+  if (result.contains("unrouted")) {
+    std::cout << "  no route takes it: " << result["unrouted"].get<std::string>() << '\n';
+  }
+  for (const json& route : result["routes"]) {
+    std::cout << "  route " << route["route"].get<std::string>() << ": "
+              << route["verdict"].get<std::string>();
+    if (route.contains("reason")) {
+      const std::string filter = route["filter"].get<std::string>();
+      std::cout << (filter.empty() ? "" : " by " + filter) << ": "
+                << route["reason"].get<std::string>();
+    }
+    for (const json& destination : route["destinations"]) {
+      std::cout << " -> " << destination.get<std::string>();
+    }
+    std::cout << '\n';
+    for (const json& change : route["changes"]) {
+      std::cout << "    " << change["filter"].get<std::string>() << ": "
+                << change["attribute"].get<std::string>() << " ("
+                << change["reason"].get<std::string>() << ")\n        "
+                << change["before"].get<std::string>() << "\n     -> "
+                << change["after"].get<std::string>() << '\n';
+    }
+  }
+}
+
+Provenance provenance_of(const ExplainOptions& options, const dicom::Header& header,
+                         const config::Config& config) {
+  Provenance provenance;
+  provenance.id = "explain";
+  provenance.calling_ae_title = options.calling_ae_title;
+  provenance.called_ae_title = options.called_ae_title;
+  provenance.peer_address = options.peer_address;
+  provenance.listener = options.listener.empty() ? config.listeners.front().name : options.listener;
+  // A well-behaved sender's command says what the data set says.
+  provenance.sop_class_uid = text_of(header, dicom::tags::kSopClassUid);
+  provenance.sop_instance_uid = text_of(header, dicom::tags::kSopInstanceUid);
+  provenance.received_at = std::chrono::system_clock::now();
+  return provenance;
+}
+
+// The key as `serve` would have it, made up where there is none yet.
+Result<std::string> key_for_looking(const std::string& data_dir) {
+  auto key = read_site_key(data_dir);
+  if (!key) return tl::unexpected(key.error());
+  if (*key) return std::move(**key);
+  std::cerr << "sluice: " << data_dir
+            << " has no site key yet; hashed UIDs will differ from those of `sluice serve`\n";
+  return random_key();
+}
+
+}  // namespace
+
+int explain(const std::string& config_file, const ExplainOptions& options) {
+  log::configure(log::Level::error, log::Format::human);
+  const auto config = load_config_or_print(config_file);
+  if (!config) return kMistakes;
+  const auto key = key_for_looking(config->gateway.data_dir);
+  if (!key) return fail(key.error().message);
+  const auto setup = load_or_print(config_file, *key);
+  if (!setup) return kMistakes;
+  const auto ledger = preview_ledger(ledger_file(*config));
+  if (!ledger) return fail(ledger.error().message);
+
+  int exit_code = kOk;
+  json results = json::array();
+  for (const std::string& image : options.images) {
+    const auto header = read_image(image);
+    if (!header) {
+      exit_code = fail(header.error().message);
+      continue;
+    }
+    const auto decision =
+        setup->pipeline->decide(provenance_of(options, *header, setup->config), *header, **ledger);
+    if (!decision) {
+      exit_code = fail(image + ": " + decision.error().message);
+      continue;
+    }
+    results.push_back(decision_json(image, *decision, config->gateway.unrouted));
+    if (!options.json) print(results.back());
+  }
+  if (options.json) std::cout << results.dump(2) << '\n';
+  return exit_code;
+}
+
+}  // namespace sluice::command

@@ -1,0 +1,159 @@
+#include "gateway/command/gateway.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "gateway/base/log.h"
+#include "gateway/deliver/payload.h"
+#include "gateway/receive/delivery_rows.h"
+
+namespace sluice::command {
+namespace {
+
+constexpr std::size_t kReroutes = 100;  // at once
+constexpr std::chrono::minutes kForgettingInterval{10};
+constexpr std::size_t kNamedDifferences = 20;  // more are counted
+
+void report(std::string_view message, const std::vector<std::string>& ids) {
+  for (std::size_t i = 0; i < std::min(ids.size(), kNamedDifferences); ++i) {
+    log::error(message, {{"id", ids[i]}});
+  }
+  if (ids.size() > kNamedDifferences)
+    log::error(message, {{"more", ids.size() - kNamedDifferences}});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RunningGateway>> RunningGateway::start(Setup setup) {
+  std::unique_ptr<RunningGateway> gateway(new RunningGateway(std::move(setup)));
+  if (const auto opened = gateway->open_stores(); !opened) return tl::unexpected(opened.error());
+  gateway->report_differences();
+  if (const auto started = gateway->start_network(); !started) {
+    return tl::unexpected(started.error());
+  }
+  return gateway;
+}
+
+Result<void> RunningGateway::open_stores() {
+  auto spool = Spool::open(spool_folder(setup_.config));
+  if (!spool) return tl::unexpected(spool.error());
+  spool_ = std::move(*spool);
+  Queue::Hooks hooks;
+  hooks.before_commit = [this] { return spool_->sync_directory(); };
+  hooks.file_done = [this](const std::string& id) {
+    if (const auto removed = spool_->remove(id); !removed) {
+      log::warning("a finished instance's file was not removed",
+                   {{"id", id}, {"reason", removed.error().message}});
+    }
+  };
+  auto queue = Queue::open(queue_file(setup_.config), std::move(hooks));
+  if (!queue) return tl::unexpected(queue.error());
+  queue_ = std::move(*queue);
+  auto ledger = open_ledger(ledger_file(setup_.config));
+  if (!ledger) return tl::unexpected(ledger.error());
+  ledger_ = std::move(*ledger);
+  return {};
+}
+
+// Rows without a file and files without a row: reported, never removed.
+void RunningGateway::report_differences() const {
+  // What was finished just before a crash has its file still; that goes first.
+  const auto flushed = queue_->flush();
+  auto unfinished = flushed ? queue_->unfinished_instances() : tl::unexpected(flushed.error());
+  if (!unfinished) {
+    log::error("the queue cannot be compared with the spool",
+               {{"reason", unfinished.error().message}});
+    return;
+  }
+  std::ranges::sort(*unfinished);
+  const std::vector<std::string> files = spool_->list();
+  std::vector<std::string> without_file;
+  std::vector<std::string> without_row;
+  std::ranges::set_difference(*unfinished, files, std::back_inserter(without_file));
+  std::ranges::set_difference(files, *unfinished, std::back_inserter(without_row));
+  report("the queue has an instance whose file is missing in the spool; it will be held",
+         without_file);
+  report(
+      "the spool has a file that the queue does not know: never acknowledged, or the queue's "
+      "database was replaced; send it with storescu, or remove it",
+      without_row);
+  log::info("stores opened",
+            {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});
+}
+
+Result<void> RunningGateway::start_network() {
+  server_ = std::make_unique<Server>(setup_.config,
+                                     Services{*spool_, *queue_, *ledger_, *setup_.pipeline});
+  if (auto started = server_->start(); !started) return started;
+  dispatcher_ =
+      std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_, *setup_.pipeline);
+  dispatcher_->start();
+  return {};
+}
+
+void RunningGateway::keep_house() {
+  const auto entries = queue_->claim_for_reroute(kReroutes);
+  if (!entries) {
+    log::error("released instances cannot be routed", {{"reason", entries.error().message}});
+  } else {
+    std::string last;
+    for (const QueueEntry& entry : *entries) {
+      if (entry.instance.id != last) route_anew(entry);
+      last = entry.instance.id;
+    }
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_forgetting_ < kForgettingInterval) return;
+  last_forgetting_ = now;
+  const auto forgotten =
+      queue_->forget_before(std::chrono::system_clock::now() - setup_.config.gateway.history);
+  if (!forgotten) {
+    log::error("old history stays", {{"reason", forgotten.error().message}});
+  } else if (*forgotten > 0) {
+    log::info("old history removed", {{"instances", *forgotten}});
+  }
+}
+
+void RunningGateway::route_anew(const QueueEntry& entry) {
+  const auto routed = [&]() -> Result<void> {
+    const auto header = read_header(*spool_, entry.instance);
+    if (!header) return tl::unexpected(header.error());
+    const Provenance provenance = provenance_of(entry.instance);
+    auto decision = setup_.pipeline->decide(provenance, *header, *ledger_);
+    if (!decision) return tl::unexpected(decision.error());
+    // It was acknowledged: what would be refused today rests where it is.
+    for (RouteDecision& route : decision->routes) {
+      if (const auto* reject = std::get_if<Reject>(&route.verdict)) {
+        route.verdict = Quarantine{"rejected: " + reject->reason};
+      }
+    }
+    const bool drop = setup_.config.gateway.unrouted == "drop";
+    if (auto durable = ledger_->commit(); !durable) return durable;
+    return queue_->reroute(entry.instance.id, delivery_rows(provenance, *decision, drop));
+  }();
+  if (routed) {
+    log::info("routed anew", {{"id", entry.instance.id}});
+  } else {
+    log::error("cannot be routed anew; it stays in quarantine",
+               {{"id", entry.instance.id}, {"reason", routed.error().message}});
+  }
+}
+
+bool RunningGateway::stop() {
+  const auto deadline = std::chrono::steady_clock::now() + setup_.config.gateway.drain_timeout;
+  const auto left = [&] {
+    return std::max(std::chrono::milliseconds(0),
+                    std::chrono::duration_cast<std::chrono::milliseconds>(
+                        deadline - std::chrono::steady_clock::now()));
+  };
+  server_->stop(left());
+  const bool ended = dispatcher_->stop(left());
+  if (const auto flushed = queue_->flush(); !flushed) {
+    log::error("the last outcomes are not written; they will be sent again",
+               {{"reason", flushed.error().message}});
+  }
+  log::info("stopped");
+  return ended;
+}
+
+}  // namespace sluice::command

@@ -1,0 +1,14 @@
+// The header of an image on disk, for looking at what would become of it.
+#pragma once
+
+#include <string>
+
+#include "gateway/base/error.h"
+#include "gateway/dicom/header.h"
+
+namespace sluice::command {
+
+// Errors: permanent, when the file cannot be read or is no DICOM Part 10 file; corrupt.
+[[nodiscard]] Result<dicom::Header> read_image(const std::string& path);
+
+}  // namespace sluice::command

@@ -1,0 +1,79 @@
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include <sys/stat.h>
+
+#include "gateway/base/log.h"
+#include "gateway/command/command.h"
+#include "gateway/command/gateway.h"
+#include "gateway/command/setup.h"
+#include "gateway/command/site_key.h"
+
+namespace sluice::command {
+namespace {
+
+constexpr long kHousekeepingNanoseconds = 500'000'000;
+
+// Patient data lives below it: for its owner only, unless it was made otherwise.
+Result<void> make_data_dir(const std::string& path) {
+  std::error_code error;
+  const auto parent = std::filesystem::absolute(path).parent_path();
+  std::filesystem::create_directories(parent, error);
+  if (!error && (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)) return {};
+  const std::string reason = error ? error.message() : std::strerror(errno);
+  return failure(ErrorCode::configuration, "data_dir " + path + " cannot be made: " + reason);
+}
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+// Keeps house until SIGTERM or SIGINT.
+void run(RunningGateway& gateway, const sigset_t& signals) {
+  const timespec pause{0, kHousekeepingNanoseconds};
+  for (;;) {
+    const int signal = sigtimedwait(&signals, nullptr, &pause);
+    if (signal > 0) {
+      log::info("stopping", {{"signal", strsignal(signal)}});
+      return;
+    }
+    gateway.keep_house();
+  }
+}
+
+}  // namespace
+
+int serve(const std::string& config_file) {
+  ::umask(077);
+  // Before any thread starts, so that all inherit it and the signal comes here.
+  const sigset_t signals = ending_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const auto config = load_config_or_print(config_file);
+  if (!config) return kMistakes;
+  log::configure(config->gateway.log_level, config->gateway.log_format);
+  if (const auto made = make_data_dir(config->gateway.data_dir); !made) {
+    return fail(made.error().message);
+  }
+  const auto key = read_or_make_site_key(config->gateway.data_dir);
+  if (!key) return fail(key.error().message);
+  auto setup = load_or_print(config_file, *key);
+  if (!setup) return kMistakes;
+  auto gateway = RunningGateway::start(std::move(*setup));
+  if (!gateway) return fail(gateway.error().message);
+  run(**gateway, signals);
+  if (!(*gateway)->stop()) {
+    log::warning("a destination hangs; ended without waiting for it");
+    std::quick_exit(kOk);  // its deliveries are still in the queue
+  }
+  return kOk;
+}
+
+}  // namespace sluice::command

@@ -1,0 +1,53 @@
+#include "gateway/command/setup.h"
+
+#include <iostream>
+#include <utility>
+
+#include "filters/filters.h"
+#include "gateway/command/command.h"
+#include "gateway/dicom/vr.h"
+
+namespace sluice::command {
+
+Setup load(const std::string& config_file, const std::string& site_key) {
+  Setup setup;
+  setup.mistakes = std::make_unique<config::Mistakes>(config_file);
+  if (const auto dictionary = dicom::check_dictionary(); !dictionary) {
+    setup.mistakes->add(0, dictionary.error().message);
+  }
+  setup.config = config::load(config_file, *setup.mistakes);
+  setup.pipeline = Pipeline::build(setup.config, filter_types(), site_key, *setup.mistakes);
+  return setup;
+}
+
+std::optional<Setup> load_or_print(const std::string& config_file, const std::string& site_key) {
+  Setup setup = load(config_file, site_key);
+  if (setup.mistakes->empty()) return setup;
+  std::cerr << setup.mistakes->text();
+  return std::nullopt;
+}
+
+std::optional<config::Config> load_config_or_print(const std::string& config_file) {
+  auto setup = load_or_print(config_file, "");
+  if (!setup) return std::nullopt;
+  // Without the filters' tables, which refer to the mistakes that end here.
+  setup->config.filters.clear();
+  return std::move(setup->config);
+}
+
+std::string spool_folder(const config::Config& config) {
+  return config.gateway.data_dir + "/spool";
+}
+std::string queue_file(const config::Config& config) {
+  return config.gateway.data_dir + "/queue.db";
+}
+std::string ledger_file(const config::Config& config) {
+  return config.gateway.data_dir + "/ledger.db";
+}
+
+int fail(const std::string& message) {
+  std::cerr << "sluice: " << message << '\n';
+  return kFailed;
+}
+
+}  // namespace sluice::command

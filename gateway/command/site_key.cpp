@@ -1,0 +1,98 @@
+#include "gateway/command/site_key.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/base/log.h"
+#include "gateway/spool/file_descriptor.h"
+
+namespace sluice::command {
+namespace {
+
+constexpr std::size_t kKeyBytes = 32;
+
+std::string key_file(const std::string& data_dir) {
+  return data_dir + "/site.key";
+}
+
+tl::unexpected<Error> failed(const std::string& operation, const std::string& path) {
+  return failure(ErrorCode::configuration, operation + " " + path + ": " + std::strerror(errno));
+}
+
+Result<void> write_durably(const std::string& path, const std::string& text) {
+  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.is_open()) return failed("cannot make", path);
+  const ssize_t written = ::write(file.number(), text.data(), text.size());
+  if (written != static_cast<ssize_t>(text.size()) || ::fsync(file.number()) != 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    errno = error;
+    return failed("cannot write", path);
+  }
+  if (file.close() != 0) return failed("cannot close", path);
+  return {};
+}
+
+Result<void> sync_folder(const std::string& folder) {
+  const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.number()) != 0) return failed("cannot sync", folder);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> random_key() {
+  std::array<unsigned char, kKeyBytes> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+    return failure(ErrorCode::transient, "the system gave no random bytes for a site key");
+  }
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string key;
+  for (const unsigned char byte : bytes) {
+    key += kDigits[byte >> 4U];
+    key += kDigits[byte & 0xFU];
+  }
+  return key;
+}
+
+Result<std::optional<std::string>> read_site_key(const std::string& data_dir) {
+  const std::string path = key_file(data_dir);
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::nullopt;
+  std::ifstream file(path);
+  std::string key;
+  if (!(file >> key)) return failed("cannot read", path);
+  if (key.size() != 2 * kKeyBytes ||
+      key.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    return failure(ErrorCode::configuration,
+                   path +
+                       " is no site key (64 hex digits); put the right one back: with another "
+                       "key the same UID would get another replacement");
+  }
+  return key;
+}
+
+Result<std::string> read_or_make_site_key(const std::string& data_dir) {
+  auto key = read_site_key(data_dir);
+  if (!key) return tl::unexpected(key.error());
+  if (*key) return std::move(**key);
+  auto made = random_key();
+  if (!made) return made;
+  const std::string path = key_file(data_dir);
+  auto written = write_durably(path, *made + "\n");
+  if (written) written = sync_folder(data_dir);
+  if (!written) return tl::unexpected(written.error());
+  log::warning(
+      "made a site key: replaced UIDs depend on it; copy this file to every gateway of the "
+      "site, and keep it as secret and as safe as the data",
+      {{"file", path}});
+  return made;
+}
+
+}  // namespace sluice::command

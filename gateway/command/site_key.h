@@ -1,0 +1,22 @@
+// The site's secret: UIDs made under one key are the same on every gateway that has it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "gateway/base/error.h"
+
+namespace sluice::command {
+
+// data_dir/site.key: 64 hex digits and a newline, mode 0600.
+// nullopt when there is none yet. Errors: configuration, when it cannot be read or is
+// no key; with path and what to do.
+[[nodiscard]] Result<std::optional<std::string>> read_site_key(const std::string& data_dir);
+
+// Reads it, or makes one, durably, and warns how to share it. Errors: as above.
+[[nodiscard]] Result<std::string> read_or_make_site_key(const std::string& data_dir);
+
+// A key that nobody will see again, for looking without writing.
+[[nodiscard]] Result<std::string> random_key();
+
+}  // namespace sluice::command

@@ -1,0 +1,100 @@
+// The configuration file as plain structs. docs and conf/sluice.toml say what each
+// key does; here stand the defaults.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/log.h"
+#include "gateway/config/table.h"
+
+namespace sluice::config {
+
+using std::chrono::milliseconds;
+
+struct Gateway {
+  std::string data_dir = "var";
+  log::Level log_level = log::Level::info;
+  log::Format log_format = log::Format::human;
+  int max_associations = 200;  // in all
+  int max_associations_per_address = 100;
+  std::uint64_t max_instance_size = 4ULL << 30U;
+  milliseconds drain_timeout{30'000};             // SIGTERM: running instances may finish
+  milliseconds history{30LL * 24 * 3600 * 1000};  // rows of finished instances stay
+  std::string unrouted = "quarantine";            // or "reject", "drop"
+};
+
+struct Listener {
+  std::string name;            // default "listener-PORT"
+  std::string address = "::";  // both families; "0.0.0.0", "127.0.0.1", "::1"
+  std::uint16_t port = 0;
+  std::vector<std::string> ae_titles;          // called; empty: any
+  std::vector<std::string> calling_ae_titles;  // globs; empty: any
+  std::vector<std::string> transfer_syntaxes;  // UIDs; empty: all
+  std::uint32_t max_pdu = 131072;              // bytes
+  milliseconds request_timeout{10'000};        // the whole A-ASSOCIATE-RQ
+  milliseconds idle_timeout{60'000};           // between messages
+  milliseconds stall_timeout{30'000};          // no byte inside a message
+  milliseconds message_timeout{600'000};       // one DIMSE message
+};
+
+struct FilterEntry {
+  std::string name;
+  std::string type;
+  Table options;  // what remains, for the filter's factory
+};
+
+struct Destination {
+  std::string name;
+  std::string scheme;           // "dicom" or "file"
+  std::string called_ae_title;  // dicom
+  std::string host;             // dicom
+  std::uint16_t port = 0;       // dicom
+  std::string folder;           // file: absolute path
+  std::string calling_ae_title = "SLUICE";
+  int associations = 2;  // at a time
+  std::uint32_t max_pdu = 131072;
+  milliseconds connect_timeout{10'000};
+  milliseconds response_timeout{60'000};  // association answer, C-STORE-RSP
+  milliseconds idle_timeout{5'000};       // an unused association is released
+  milliseconds retry_min{2'000};          // back-off, doubled with jitter
+  milliseconds retry_max{300'000};
+  int max_failures = 3;  // of one instance, by the PACS's refusal; then held
+};
+
+// One condition of `when`: the value matches one of the globs.
+struct Condition {
+  std::string key;  // attribute keyword or tag, calling_ae_title ...
+  std::vector<std::string> globs;
+};
+
+struct Route {
+  std::string name;             // default "route-N", from 1
+  std::vector<Condition> when;  // all must hold; empty: everything
+  std::vector<std::string> filters;
+  std::vector<std::string> destinations;
+  bool final = false;
+  int line = 0;
+};
+
+struct Config {
+  Gateway gateway;
+  std::vector<Listener> listeners;
+  std::vector<FilterEntry> filters;
+  std::vector<Destination> destinations;
+  std::vector<Route> routes;
+};
+
+// Reads everything that stands in the file but the options of the filters and the
+// meaning of conditions, which the pipeline checks. Notes every mistake: unknown
+// keys, wrong types and ranges, names used twice or unknown, no listener, no
+// route, two listeners on one port. A relative data_dir counts from the working directory.
+// The filters' options note their mistakes in `mistakes` later, so it must outlive them.
+[[nodiscard]] Config parse(std::string_view toml, Mistakes& mistakes);
+[[nodiscard]] Config load(const std::string& path, Mistakes& mistakes);
+
+}  // namespace sluice::config

@@ -1,0 +1,249 @@
+// Storage SCU (PS3.4 Annex B) over an association that is kept open between instances.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+#include "gateway/deliver/sender.h"
+#include "gateway/net/requestor.h"
+
+namespace sluice {
+namespace {
+
+using net::AcceptedContext;
+using net::Requestor;
+using std::chrono::steady_clock;
+
+// An association has at most 128 contexts (PS3.8 9.3.2.2); a class and syntax takes
+// two, one for the syntax as received and one for what it can be converted to.
+constexpr std::size_t kMostKinds = 64;
+constexpr std::size_t kLongestUid = 64;  // PS3.5 9.1
+
+// What uncompressed data is converted to, best first: explicit keeps the VRs.
+constexpr std::array<std::string_view, 4> kUncompressed = {
+    dicom::kExplicitVrLittleEndian, dicom::kImplicitVrLittleEndian, dicom::kExplicitVrBigEndian,
+    dicom::kDeflatedExplicitVrLittleEndian};
+
+struct Kind {
+  std::string sop_class_uid;
+  std::string transfer_syntax_uid;
+  auto operator<=>(const Kind&) const = default;
+};
+
+bool is_proposable(const Kind& kind) {
+  const auto fits = [](const std::string& uid) {
+    return !uid.empty() && uid.size() <= kLongestUid;
+  };
+  return fits(kind.sop_class_uid) && fits(kind.transfer_syntax_uid);
+}
+
+bool is_convertible(const std::string& transfer_syntax_uid) {
+  return std::ranges::find(kUncompressed, transfer_syntax_uid) != kUncompressed.end();
+}
+
+void propose(const Kind& kind, std::vector<net::ProposedContext>& contexts) {
+  contexts.push_back({kind.sop_class_uid, {kind.transfer_syntax_uid}});
+  if (!is_convertible(kind.transfer_syntax_uid)) return;
+  net::ProposedContext others{kind.sop_class_uid, {}};
+  for (const std::string_view uid : kUncompressed) {
+    if (uid != kind.transfer_syntax_uid) others.transfer_syntaxes.emplace_back(uid);
+  }
+  contexts.push_back(std::move(others));
+}
+
+// Tells a failure of ours to read from a failure of the association.
+class WatchedSource : public net::DataSource {
+ public:
+  explicit WatchedSource(Payload& payload) : payload_(payload) {}
+  Result<std::size_t> read(std::span<std::byte> buffer) override {
+    auto got = payload_.read(buffer);
+    if (!got) error_ = got.error();
+    return got;
+  }
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+
+ private:
+  Payload& payload_;
+  std::optional<Error> error_;
+};
+
+class DicomSender : public Sender {
+ public:
+  explicit DicomSender(const config::Destination& destination) : destination_(destination) {}
+
+  void prepare(std::span<const QueueEntry> batch) override {
+    batch_.clear();
+    for (const QueueEntry& entry : batch) {
+      Kind kind{entry.instance.sop_class_uid, entry.instance.transfer_syntax_uid};
+      if (is_proposable(kind)) batch_.insert(std::move(kind));
+    }
+  }
+
+  Attempt send(Payload& payload) override {
+    try {
+      return try_twice(payload);
+    } catch (...) {
+      // Nobody knows how far the message got.
+      forget();
+      throw;
+    }
+  }
+
+  void idle(std::chrono::milliseconds since) override {
+    if (association_ && (since >= destination_.idle_timeout || !association_->is_open())) {
+      leave();
+    }
+  }
+
+  void interrupt() override {
+    const std::lock_guard lock(mutex_);
+    ++interrupts_;
+    if (association_) association_->interrupt();
+  }
+
+ private:
+  struct Try {
+    Attempt attempt;
+    bool again = false;  // on an association of its own it may go well
+  };
+
+  // A peer may close an association that it has had for a while at any moment, and it
+  // may have learnt to accept what it refused when the association began: neither is
+  // told of an instance before a fresh association was tried.
+  Attempt try_twice(Payload& payload) {
+    const int interrupts = interrupts_;
+    Try first = try_once(payload);
+    if (!first.again || interrupts_ != interrupts) return first.attempt;
+    leave();
+    return try_once(payload).attempt;
+  }
+
+  Try try_once(Payload& payload) {
+    const Kind kind{payload.identifiers().sop_class_uid, payload.transfer_syntax().uid};
+    if (!is_proposable(kind)) {
+      return {{AttemptResult::hold, "",
+               "its SOP Class UID '" + kind.sop_class_uid +
+                   "' cannot be proposed: not of 1 to 64 characters"}};
+    }
+    const bool reused = association_ && association_->is_open() && proposed_.contains(kind);
+    if (!reused) {
+      const auto opened = associate(kind);
+      if (!opened) return {attempt_of_error(opened.error(), AttemptResult::away)};
+    }
+    if (const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid)) {
+      return store(payload, context->id, reused);
+    }
+    const auto other = find_convertible(kind);
+    if (!other) return {{AttemptResult::refused, "", why_not(kind)}, reused};
+    auto converted = payload.converted(other->transfer_syntax);
+    if (!converted) return {attempt_of_error(converted.error(), AttemptResult::postponed)};
+    count("sluice_conversions_total", {{"destination", destination_.name}});
+    return store(*converted, other->id, reused);
+  }
+
+  Try store(Payload& payload, std::uint8_t context_id, bool reused) {
+    payload.rewind();
+    const Identifiers& identifiers = payload.identifiers();
+    WatchedSource source(payload);
+    const auto begun = steady_clock::now();
+    const auto response = association_->store(context_id, identifiers.sop_class_uid,
+                                              identifiers.sop_instance_uid, source);
+    if (!response) {
+      forget();
+      if (source.error()) return {attempt_of_error(*source.error(), AttemptResult::postponed)};
+      // No time-out of the association is shorter; after one a second try would only wait.
+      const bool timed_out = steady_clock::now() - begun >= destination_.response_timeout;
+      return {attempt_of_error(response.error(), AttemptResult::failed), reused && !timed_out};
+    }
+    // PS3.7 C.5: the peer did not take the message as what it is; start afresh.
+    if (response->status >= 0x0210 && response->status <= 0x0212) forget();
+    return {attempt_of_status(response->status, response->error_comment)};
+  }
+
+  // An association for this kind, for all that waits, and for what was sent before:
+  // mixed traffic must not open one anew with every change.
+  Result<void> associate(const Kind& kind) {
+    leave();
+    std::set<Kind> kinds = {kind};
+    for (const std::set<Kind>* more : {&batch_, &proposed_}) {
+      for (const Kind& each : *more) {
+        if (kinds.size() < kMostKinds) kinds.insert(each);
+      }
+    }
+    net::RequestorOptions options;
+    options.host = destination_.host;
+    options.port = destination_.port;
+    options.calling_ae_title = destination_.calling_ae_title;
+    options.called_ae_title = destination_.called_ae_title;
+    options.max_pdu = destination_.max_pdu;
+    options.connect_timeout = destination_.connect_timeout;
+    options.response_timeout = destination_.response_timeout;
+    for (const Kind& each : kinds) propose(each, options.contexts);
+    auto opened = Requestor::open(options);
+    if (!opened) return tl::unexpected(opened.error());
+    proposed_ = std::move(kinds);
+    const std::lock_guard lock(mutex_);
+    association_.emplace(std::move(*opened));
+    return {};
+  }
+
+  [[nodiscard]] std::optional<AcceptedContext> find_context(
+      std::string_view sop_class_uid, std::string_view transfer_syntax) const {
+    for (const AcceptedContext& context : association_->contexts()) {
+      if (context.abstract_syntax == sop_class_uid && context.transfer_syntax == transfer_syntax) {
+        return context;
+      }
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<AcceptedContext> find_convertible(const Kind& kind) const {
+    if (!is_convertible(kind.transfer_syntax_uid)) return std::nullopt;
+    for (const std::string_view uid : kUncompressed) {
+      if (auto context = find_context(kind.sop_class_uid, uid)) return context;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::string why_not(const Kind& kind) const {
+    std::string text = "the destination accepts no presentation context for SOP class " +
+                       kind.sop_class_uid + " in " +
+                       dicom::transfer_syntax_name(kind.transfer_syntax_uid);
+    if (!is_convertible(kind.transfer_syntax_uid)) text += ", which is not converted";
+    return text + "; let the PACS accept it, then `sluice queue retry`";
+  }
+
+  // In order: released.
+  void leave() {
+    if (association_) association_->release();
+    forget();
+  }
+
+  // Aborts what was not released; outside of the lock, for it may take a moment.
+  void forget() {
+    std::optional<Requestor> old;
+    const std::lock_guard lock(mutex_);
+    old.swap(association_);
+  }
+
+  const config::Destination destination_;
+  std::set<Kind> batch_;
+  std::set<Kind> proposed_;  // with the last association
+  std::mutex mutex_;         // guards the existence of association_ against interrupt()
+  std::optional<Requestor> association_;
+  std::atomic<int> interrupts_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination) {
+  return std::make_unique<DicomSender>(destination);
+}
+
+}  // namespace sluice

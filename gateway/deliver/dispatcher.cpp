@@ -1,0 +1,119 @@
+#include "gateway/deliver/dispatcher.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "gateway/base/log.h"
+#include "gateway/deliver/lane.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kGrace{2000};  // for interrupted workers to end
+constexpr milliseconds kInterruptInterval{50};
+
+bool is_unfinished(DeliveryState state) {
+  return state == DeliveryState::ready || state == DeliveryState::sending ||
+         state == DeliveryState::deferred || state == DeliveryState::held;
+}
+
+}  // namespace
+
+class Dispatcher::State {
+ public:
+  State(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
+        const Pipeline& pipeline)
+      : queue_(queue) {
+    for (const config::Destination& destination : config.destinations) {
+      names_.push_back(destination.name);
+      lanes_.push_back(std::make_unique<Lane>(
+          destination, Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}}));
+    }
+  }
+
+  void start() {
+    report_removed_destinations();
+    for (const auto& lane : lanes_) lane->start();
+  }
+
+  bool stop(steady_clock::time_point deadline) {
+    for (const auto& lane : lanes_) lane->ask_to_stop();
+    queue_.wake();
+    if (!wait_ended(deadline)) interrupt_until(std::max(deadline, steady_clock::now()) + kGrace);
+    bool ended = true;
+    for (const auto& lane : lanes_) {
+      const bool lane_ended = lane->wait_ended(steady_clock::now());
+      if (lane_ended) lane->join();
+      ended = ended && lane_ended;
+    }
+    return ended;
+  }
+
+ private:
+  // What waits for a destination that the configuration no longer has waits for ever,
+  // unless somebody hears of it.
+  void report_removed_destinations() {
+    const auto counts = queue_.counts();
+    if (!counts) {
+      log::error("the queue cannot be compared with the configuration",
+                 {{"reason", counts.error().message}});
+      return;
+    }
+    for (const Queue::Count& count : *counts) {
+      if (count.destination.empty() || !is_unfinished(count.state) ||
+          std::ranges::find(names_, count.destination) != names_.end()) {
+        continue;
+      }
+      log::warning(
+          "deliveries wait for a destination that the configuration does not have; put it back, "
+          "or end them with 'sluice queue discard'",
+          {{"destination", count.destination},
+           {"state", to_string(count.state)},
+           {"count", count.count}});
+    }
+  }
+
+  bool wait_ended(steady_clock::time_point until) {
+    return std::ranges::all_of(lanes_, [&](const auto& lane) { return lane->wait_ended(until); });
+  }
+
+  // Again and again: a worker may open an association behind a single interrupt. All
+  // at once: one lane that hangs takes nothing of another's time.
+  void interrupt_until(steady_clock::time_point end) {
+    while (steady_clock::now() < end) {
+      for (const auto& lane : lanes_) lane->interrupt();
+      if (wait_ended(std::min(end, steady_clock::now() + kInterruptInterval))) return;
+    }
+  }
+
+  Queue& queue_;
+  std::vector<std::string> names_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+Dispatcher::Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
+                       const Pipeline& pipeline)
+    : state_(std::make_unique<State>(config, spool, queue, ledger, pipeline)) {}
+
+Dispatcher::~Dispatcher() {
+  if (!stop(milliseconds(0))) {
+    // Threads that use this object still run, and nothing can end them.
+    log::error("a delivery worker hangs; the process ends");
+    std::quick_exit(1);
+  }
+}
+
+void Dispatcher::start() {
+  state_->start();
+}
+
+bool Dispatcher::stop(milliseconds drain_timeout) {
+  return state_->stop(steady_clock::now() + drain_timeout);
+}
+
+}  // namespace sluice

@@ -1,0 +1,329 @@
+#include "gateway/deliver/lane.h"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+#include "gateway/deliver/back_off.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Claimed at once: enough to negotiate one association for, few enough that two
+// workers share a short queue.
+constexpr std::size_t kBatch = 16;
+// Between two looks at an idle association, and when the queue itself fails.
+constexpr milliseconds kPause{1000};
+// The queue tells of work; should it ever be missed, this ends it.
+constexpr std::chrono::minutes kLookAnyway{1};
+
+// Deliveries that are `sending`. Those that were not tried when it ends, by an
+// exception too, are ready again.
+class Claimed {
+ public:
+  Claimed(Queue& queue, std::vector<QueueEntry> entries)
+      : queue_(queue), entries_(std::move(entries)) {}
+  ~Claimed() {
+    try {
+      for (; next_ < entries_.size(); ++next_) {
+        queue_.release(entries_[next_].instance.id, entries_[next_].delivery.destination);
+      }
+    } catch (const std::exception& error) {
+      // Memory is at its end; the next start makes them ready.
+      log::error("claimed deliveries were not released", {{"reason", error.what()}});
+    }
+  }
+  Claimed(const Claimed&) = delete;
+  Claimed& operator=(const Claimed&) = delete;
+
+  [[nodiscard]] const std::vector<QueueEntry>& entries() const { return entries_; }
+  [[nodiscard]] const QueueEntry* next() const {
+    return next_ < entries_.size() ? &entries_[next_] : nullptr;
+  }
+  void next_is_tried() { ++next_; }
+
+ private:
+  Queue& queue_;
+  std::vector<QueueEntry> entries_;
+  std::size_t next_ = 0;
+};
+
+// A label must stay bounded: a peer may answer with any of 65,536 statuses.
+std::string status_class(const std::string& status) {
+  if (status.empty()) return "none";
+  return status == "0000" ? status : status.substr(0, 2) + "xx";
+}
+
+void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
+  const std::string status = outcome.status.empty() ? "none" : outcome.status;
+  if (outcome.reason.empty()) {
+    log::info("delivered", {{"id", outcome.instance_id},
+                            {"destination", outcome.destination},
+                            {"route", outcome.route},
+                            {"status", status},
+                            {"bytes", bytes},
+                            {"milliseconds", took.count()}});
+  } else {
+    log::warning("delivered with a warning", {{"id", outcome.instance_id},
+                                              {"destination", outcome.destination},
+                                              {"route", outcome.route},
+                                              {"status", status},
+                                              {"reason", outcome.reason},
+                                              {"bytes", bytes},
+                                              {"milliseconds", took.count()}});
+  }
+}
+
+void log_undelivered(const Outcome& outcome) {
+  const std::string status = outcome.status.empty() ? "none" : outcome.status;
+  if (outcome.state == DeliveryState::held) {
+    log::error("held", {{"id", outcome.instance_id},
+                        {"destination", outcome.destination},
+                        {"route", outcome.route},
+                        {"status", status},
+                        {"reason", outcome.reason}});
+  } else {
+    log::warning("deferred", {{"id", outcome.instance_id},
+                              {"destination", outcome.destination},
+                              {"route", outcome.route},
+                              {"status", status},
+                              {"reason", outcome.reason},
+                              {"retry_after_milliseconds", outcome.retry_after.count()}});
+  }
+}
+
+}  // namespace
+
+Lane::Lane(const config::Destination& destination, Services services)
+    : destination_(destination), services_(std::move(services)) {
+  for (int worker = 0; worker < destination.associations; ++worker) {
+    senders_.push_back(destination.scheme == "file" ? make_folder_sender(destination)
+                                                    : make_dicom_sender(destination));
+  }
+}
+
+void Lane::start() {
+  threads_.reserve(senders_.size());
+  for (const auto& sender : senders_) {
+    const std::lock_guard lock(mutex_);
+    try {
+      threads_.emplace_back([this, &worker = *sender] { run(worker); });
+      ++running_;
+    } catch (const std::system_error& error) {
+      log::error("a delivery worker was not started",
+                 {{"destination", destination_.name}, {"reason", error.what()}});
+    }
+  }
+}
+
+void Lane::ask_to_stop() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+  changed_.notify_all();
+}
+
+bool Lane::wait_ended(steady_clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, until, [this] { return running_ == 0; });
+}
+
+void Lane::interrupt() {
+  for (const auto& sender : senders_) sender->interrupt();
+}
+
+void Lane::join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void Lane::run(Sender& sender) {
+  while (!is_stopping()) {
+    try {
+      work(sender);
+    } catch (const std::exception& error) {
+      log::error("delivery worker failed",
+                 {{"destination", destination_.name}, {"reason", error.what()}});
+      pause(steady_clock::now() + kPause);
+    }
+  }
+  try {
+    sender.idle(destination_.idle_timeout);
+  } catch (const std::exception& error) {
+    log::error("an association was not released",
+               {{"destination", destination_.name}, {"reason", error.what()}});
+  }
+  const std::lock_guard lock(mutex_);
+  --running_;
+  changed_.notify_all();
+}
+
+void Lane::work(Sender& sender) {
+  auto last_work = steady_clock::now();
+  auto last_look = last_work;
+  bool look = true;
+  const auto rest = [&] {
+    sender.idle(std::chrono::duration_cast<milliseconds>(steady_clock::now() - last_work));
+  };
+  while (!is_stopping()) {
+    if (is_backing_off()) {
+      rest();
+      std::unique_lock lock(mutex_);
+      changed_.wait_until(lock, std::min(blocked_until_, steady_clock::now() + kPause),
+                          [this] { return stopping_; });
+      continue;
+    }
+    if (look) {
+      last_look = steady_clock::now();
+      if (send_batch(sender)) {
+        last_work = steady_clock::now();
+        continue;
+      }
+    }
+    rest();
+    const auto now = steady_clock::now();
+    look = services_.queue.wait_for_work(destination_.name, now + kPause) ||
+           now - last_look >= kLookAnyway;
+  }
+}
+
+// True if there was something to do.
+bool Lane::send_batch(Sender& sender) {
+  auto batch = services_.queue.claim(destination_.name, kBatch);
+  if (!batch) {
+    log::error("deliveries cannot be claimed",
+               {{"destination", destination_.name}, {"reason", batch.error().message}});
+    pause(steady_clock::now() + kPause);
+    return false;
+  }
+  Claimed claimed(services_.queue, std::move(*batch));
+  sender.prepare(claimed.entries());
+  while (claimed.next() != nullptr && !is_stopping() && !is_backing_off()) {
+    send_or_postpone(sender, *claimed.next());
+    claimed.next_is_tried();
+  }
+  return !claimed.entries().empty();
+}
+
+// An instance that cannot even be tried, for want of memory perhaps, must not be the
+// first in line for ever.
+void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
+  try {
+    send(sender, entry);
+  } catch (const std::exception& error) {
+    record(entry, {AttemptResult::postponed, "", std::string("not tried: ") + error.what()});
+  }
+}
+
+void Lane::send(Sender& sender, const QueueEntry& entry) {
+  auto payload = Payload::open(entry.instance, entry.delivery.route, services_.origin);
+  if (!payload) {
+    // Nothing that the destination did; only this instance waits or rests.
+    record(entry, attempt_of_error(payload.error(), AttemptResult::postponed));
+    return;
+  }
+  const auto begun = steady_clock::now();
+  const Attempt attempt = sender.send(*payload);
+  if (attempt.result == AttemptResult::delivered) note_success();
+  record(entry, attempt, payload->length(), steady_clock::now() - begun);
+}
+
+void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes,
+                  steady_clock::duration took) {
+  const Outcome outcome = outcome_of(entry, attempt);
+  services_.queue.finish(outcome);
+  const bool delivered = outcome.state == DeliveryState::delivered;
+  count("sluice_deliveries_total", {{"destination", destination_.name},
+                                    {"outcome", std::string(to_string(outcome.state))},
+                                    {"status", status_class(outcome.status)}});
+  if (delivered) {
+    count("sluice_delivered_bytes_total", {{"destination", destination_.name}}, bytes);
+    log_delivered(outcome, bytes, std::chrono::duration_cast<milliseconds>(took));
+  } else {
+    log_undelivered(outcome);
+  }
+}
+
+Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
+  Outcome outcome;
+  outcome.instance_id = entry.instance.id;
+  outcome.destination = destination_.name;
+  outcome.route = entry.delivery.route;
+  outcome.reason = attempt.reason;
+  outcome.status = attempt.status;
+  outcome.state = DeliveryState::deferred;
+  const int attempts = entry.delivery.attempts + 1;
+  const int failures = entry.delivery.failures + 1;
+  switch (attempt.result) {
+    case AttemptResult::delivered:
+      outcome.state = DeliveryState::delivered;
+      break;
+    case AttemptResult::hold:
+      outcome.state = DeliveryState::held;
+      break;
+    case AttemptResult::away:
+      outcome.retry_after = back_off_together();
+      break;
+    case AttemptResult::failed: {
+      const milliseconds together = back_off_together();
+      outcome.retry_after =
+          std::max(together, std::min(together + back_off(attempts), destination_.retry_max));
+      break;
+    }
+    case AttemptResult::postponed:
+      outcome.retry_after = back_off(attempts);
+      break;
+    case AttemptResult::refused:
+      outcome.counts_as_failure = true;
+      if (failures >= destination_.max_failures) {
+        outcome.state = DeliveryState::held;
+      } else {
+        outcome.retry_after = back_off(failures);
+      }
+      break;
+  }
+  return outcome;
+}
+
+milliseconds Lane::back_off(int failures) const {
+  return sluice::back_off(failures, destination_.retry_min, destination_.retry_max);
+}
+
+milliseconds Lane::back_off_together() {
+  const std::lock_guard lock(mutex_);
+  const auto now = steady_clock::now();
+  // Two associations that break at once are one failure of the destination.
+  if (now >= blocked_until_) {
+    ++failures_;
+    blocked_until_ = now + back_off(failures_);
+  }
+  return std::chrono::ceil<milliseconds>(blocked_until_ - now);
+}
+
+void Lane::note_success() {
+  const std::lock_guard lock(mutex_);
+  failures_ = 0;
+}
+
+bool Lane::is_backing_off() {
+  const std::lock_guard lock(mutex_);
+  return steady_clock::now() < blocked_until_;
+}
+
+bool Lane::is_stopping() {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void Lane::pause(steady_clock::time_point until) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, until, [this] { return stopping_; });
+}
+
+}  // namespace sluice

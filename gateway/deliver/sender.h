@@ -1,0 +1,64 @@
+// How a worker sends: one attempt, told by what it means for the instance and for
+// the destination.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "gateway/config/config.h"
+#include "gateway/deliver/payload.h"
+#include "gateway/queue/queue.h"
+
+namespace sluice {
+
+enum class AttemptResult {
+  delivered,  // the destination has it
+  away,       // no association: the destination backs off, and this waits as long
+  failed,     // the destination backs off, and this instance longer from try to try: it
+              // may be the cause, and must not keep the others waiting
+  postponed,  // trouble of our own, a full disk: only this instance waits
+  refused,    // this instance is refused: a few tries, then held
+  hold,       // no try will help until a person has changed something
+};
+
+struct Attempt {
+  AttemptResult result = AttemptResult::away;
+  std::string status;  // DIMSE status, "B000"; "" when there was no answer
+  std::string reason;  // "" for plain success; to be escaped by whoever shows it
+};
+
+// What a C-STORE status means (PS3.4 Table B.2-1, PS3.7 Annex C).
+[[nodiscard]] Attempt attempt_of_status(std::uint16_t status, const std::string& error_comment);
+
+// What an error before any answer means: `if_transient`, else no try will help.
+[[nodiscard]] Attempt attempt_of_error(const Error& error, AttemptResult if_transient);
+
+// One per worker and thread.
+class Sender {
+ public:
+  Sender() = default;
+  virtual ~Sender() = default;
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+
+  // What will be sent next, so that one association can be negotiated for all of it.
+  virtual void prepare(std::span<const QueueEntry> batch) = 0;
+
+  // When this throws, the next send starts afresh.
+  [[nodiscard]] virtual Attempt send(Payload& payload) = 0;
+
+  // Nothing to do since this long.
+  virtual void idle(std::chrono::milliseconds since) = 0;
+
+  // From any thread: ends what is under way, without a second try. Later sends may
+  // try again.
+  virtual void interrupt() = 0;
+};
+
+[[nodiscard]] std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination);
+[[nodiscard]] std::unique_ptr<Sender> make_folder_sender(const config::Destination& destination);
+
+}  // namespace sluice

@@ -1,0 +1,71 @@
+#include "gateway/dicom/header.h"
+
+#include <algorithm>
+
+namespace sluice::dicom {
+
+Vr Element::known_vr() const {
+  if (vr != Vr::UN || is_item()) return vr;
+  const Vr known = dictionary_vr(tag);
+  return known == Vr::SQ ? Vr::UN : known;
+}
+
+std::optional<std::string_view> Header::value(ElementIndex index) const {
+  const Element& element = elements_[index];
+  if (element.kept == kNotKept) return std::nullopt;
+  return std::string_view(values_).substr(element.kept, element.length);
+}
+
+bool Header::is_big_endian(ElementIndex index) const {
+  const Element& element = elements_[index];
+  return transfer_syntax_.big_endian && !element.implicit_vr && element.vr != Vr::UN;
+}
+
+ElementIndex Header::after(ElementIndex index) const {
+  const Element& element = elements_[index];
+  if (!element.is_sequence() && !element.is_item()) return index + 1;
+  const auto next = std::lower_bound(
+      elements_.begin() + index + 1, elements_.end(), element.end,
+      [](const Element& candidate, std::uint64_t end) { return candidate.offset < end; });
+  return static_cast<ElementIndex>(next - elements_.begin());
+}
+
+std::optional<ElementIndex> Header::find(Tag tag, ElementIndex parent) const {
+  if (parent == kRoot) {
+    // The first at or above the tag; out of order, each must be looked at.
+    const auto found =
+        unordered_
+            ? std::find_if(top_.begin(), top_.end(),
+                           [&](ElementIndex i) { return elements_[i].tag == tag; })
+            : std::lower_bound(top_.begin(), top_.end(), tag, [&](ElementIndex i, Tag wanted) {
+                return elements_[i].tag < wanted;
+              });
+    if (found == top_.end() || elements_[*found].tag != tag) return std::nullopt;
+    return *found;
+  }
+  const ElementIndex end = after(parent);
+  for (ElementIndex i = parent + 1; i < end; i = after(i)) {
+    if (elements_[i].tag == tag) return i;
+  }
+  return std::nullopt;
+}
+
+std::string Header::path(ElementIndex index) const {
+  std::string path;
+  for (ElementIndex i = index; i != kRoot; i = elements_[i].parent) {
+    const Element& element = elements_[i];
+    std::string step;
+    if (element.is_item()) {
+      std::size_t number = 0;
+      for (ElementIndex k = element.parent + 1; k < i; k = after(k)) ++number;
+      step = "[" + std::to_string(number) + "]";
+    } else {
+      step = keyword(element.tag);
+    }
+    if (!path.empty() && path.front() != '[') step += '.';
+    path.insert(0, step);
+  }
+  return path;
+}
+
+}  // namespace sluice::dicom

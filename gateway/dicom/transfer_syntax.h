@@ -1,0 +1,29 @@
+// How the bytes of a data set are to be read (PS3.5 10, Annex A).
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace sluice::dicom {
+
+struct TransferSyntax {
+  std::string uid;
+  bool explicit_vr = true;
+  bool big_endian = false;
+  bool deflated = false;
+  bool encapsulated = false;
+};
+
+inline constexpr std::string_view kImplicitVrLittleEndian = "1.2.840.10008.1.2";
+inline constexpr std::string_view kExplicitVrLittleEndian = "1.2.840.10008.1.2.1";
+inline constexpr std::string_view kExplicitVrBigEndian = "1.2.840.10008.1.2.2";
+inline constexpr std::string_view kDeflatedExplicitVrLittleEndian = "1.2.840.10008.1.2.1.99";
+
+// Every syntax but the four above, known or private, is explicit VR little endian
+// with encapsulated pixel data (PS3.5 A.4).
+[[nodiscard]] TransferSyntax transfer_syntax(std::string_view uid);
+
+// DCMTK's name for it, or the UID itself.
+[[nodiscard]] std::string transfer_syntax_name(std::string_view uid);
+
+}  // namespace sluice::dicom

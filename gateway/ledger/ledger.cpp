@@ -1,0 +1,382 @@
+// Two locks. db_mutex_ guards the connection and is held while a decision is made and
+// while COMMIT waits for the disk. state_mutex_ guards caches and counters, and is held
+// for moments only, so that a slice of a known series never waits for the disk.
+// db_mutex_ is taken first.
+//
+// Decisions gather in one open transaction. Each has a number, the count of decisions
+// made; durable_ is the number up to which they are on disk. commit() looks at the
+// number reached when it was called and returns when durable_ has reached it, be it by
+// its own COMMIT or by that of a thread that was faster.
+#include "gateway/ledger/ledger.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+#include "gateway/ledger/bounded_cache.h"
+#include "gateway/ledger/ledger_rows.h"
+
+namespace sluice {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Failure;
+
+constexpr std::size_t kCacheLimit = 100'000;
+
+// A decision whose thread does not commit (its association broke) must not keep the
+// file locked against another gateway.
+constexpr std::chrono::milliseconds kLongestOpen{200};
+
+// Texts come from the network and may hold any separator, so lengths go before them.
+std::string key_of(std::initializer_list<std::string_view> parts) {
+  std::string key;
+  for (const std::string_view part : parts) {
+    key += std::to_string(part.size());
+    key += ':';
+    key += part;
+  }
+  return key;
+}
+
+std::int64_t to_microseconds(Time time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+Error faulted_error() {
+  return {ErrorCode::transient, "ledger failed on an earlier write; its log says why"};
+}
+
+// For each ledger the epoch in which this thread last asked for a decision.
+std::map<std::uint64_t, std::uint64_t>& epochs_seen() {
+  thread_local std::map<std::uint64_t, std::uint64_t> seen;
+  return seen;
+}
+
+std::uint64_t next_id() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
+
+class SqliteLedger final : public Ledger {
+ public:
+  SqliteLedger(std::unique_ptr<Connection> db, bool is_file) : db_(std::move(db)) {
+    if (is_file) thread_ = std::thread([this] { commit_what_is_left_open(); });
+  }
+
+  ~SqliteLedger() override {
+    if (thread_.joinable()) {
+      {
+        const std::lock_guard lock(state_mutex_);
+        stopping_ = true;
+      }
+      decided_something_.notify_one();
+      thread_.join();
+    }
+    if (auto done = commit(); !done) {
+      log::error("ledger closed with decisions not written", {{"error", done.error().message}});
+    }
+  }
+
+  SqliteLedger(const SqliteLedger&) = delete;
+  SqliteLedger& operator=(const SqliteLedger&) = delete;
+
+  Result<std::int32_t> series_number(const SeriesNumberRequest& request) override {
+    const std::string key =
+        key_of({request.scope, request.study_instance_uid, request.series_instance_uid});
+    if (auto known = find_in(numbers_, key)) return *known;
+    const std::lock_guard lock(db_mutex_);
+    if (auto known = find_in(numbers_, key)) return *known;
+    return decide<std::int32_t>(
+        numbers_, key, [&] { return rows::find_number(*db_, request); },
+        [&]() -> Result<std::int32_t> {
+          auto number = choose_number(request);
+          if (!number) return number;
+          auto inserted = rows::insert_number(*db_, request, *number, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          return number;
+        });
+  }
+
+  Result<MergedStudy> merged_study(std::string_view scope, std::string_view key,
+                                   std::string_view original,
+                                   const MergedStudy& proposed) override {
+    auto study = decide_study(scope, key, proposed);
+    if (study && study->study_instance_uid != original) {
+      auto recorded = record_uid(scope, original, study->study_instance_uid, "merged");
+      if (!recorded) return tl::unexpected(recorded.error());
+    }
+    return study;
+  }
+
+  Result<void> record_uid(std::string_view scope, std::string_view before, std::string_view after,
+                          std::string_view reason) override {
+    const std::string key = key_of({scope, before, after});
+    if (find_in(recorded_, key)) return {};
+    const std::lock_guard lock(db_mutex_);
+    if (find_in(recorded_, key)) return {};
+    auto decided = decide<bool>(
+        recorded_, key,
+        [&]() -> Result<std::optional<bool>> {
+          const auto known = rows::has_replacement(*db_, scope, before, after);
+          if (!known) return tl::unexpected(known.error());
+          return *known ? std::optional(true) : std::nullopt;
+        },
+        [&]() -> Result<bool> {
+          const UidReplacement replacement{
+              std::string(scope), std::string(before), std::string(after), std::string(reason), {}};
+          auto inserted = rows::insert_replacement(*db_, replacement, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          return true;
+        });
+    if (!decided) return tl::unexpected(decided.error());
+    return {};
+  }
+
+  Result<std::optional<std::string>> replacement(std::string_view scope, std::string_view before,
+                                                 Time as_of) override {
+    const std::string key = key_of({scope, before});
+    const std::int64_t limit = to_microseconds(as_of);
+    const auto answer = [&](const rows::FirstReplacement& first) {
+      return first.recorded_at <= limit ? std::optional(first.after) : std::nullopt;
+    };
+    {
+      const std::lock_guard lock(state_mutex_);
+      latest_asked_ = std::max(latest_asked_, limit);
+    }
+    if (auto known = find_in(replacements_, key)) return answer(*known);
+    const std::lock_guard lock(db_mutex_);
+    auto first = rows::find_first_replacement(*db_, scope, before);
+    if (!first) return tl::unexpected(first.error());
+    // That there is none is not remembered: another process may record one.
+    if (!*first) return std::nullopt;
+    const std::lock_guard state(state_mutex_);
+    replacements_.set(key, **first);
+    return answer(**first);
+  }
+
+  Result<std::vector<UidReplacement>> lookup(std::string_view uid) override {
+    const std::lock_guard lock(db_mutex_);
+    return rows::lookup(*db_, uid);
+  }
+
+  Result<void> commit() override {
+    std::uint64_t wanted = 0;
+    std::uint64_t epoch = 0;
+    {
+      const std::lock_guard lock(state_mutex_);
+      const auto seen = epochs_seen().extract(id_);
+      epoch = seen.empty() ? epoch_ : seen.mapped();
+      wanted = decided_;
+      if (is_settled(wanted, epoch)) return settled(epoch);
+    }
+    const std::lock_guard lock(db_mutex_);
+    {
+      const std::lock_guard state(state_mutex_);
+      if (is_settled(wanted, epoch)) return settled(epoch);
+    }
+    if (auto committed = run("COMMIT"); !committed) return committed;
+    const std::lock_guard state(state_mutex_);
+    durable_ = decided_;
+    return {};
+  }
+
+ private:
+  [[nodiscard]] bool is_settled(std::uint64_t wanted, std::uint64_t epoch) const {
+    return faulted_ || epoch != epoch_ || durable_ >= wanted;
+  }
+
+  [[nodiscard]] Result<void> settled(std::uint64_t epoch) const {
+    if (faulted_) return tl::unexpected(faulted_error());
+    if (epoch != epoch_) {
+      return failure(ErrorCode::transient, "ledger could not write a decision, send again later");
+    }
+    return {};
+  }
+
+  // Also notes that this thread depends on what the cache says.
+  template <typename Value>
+  std::optional<Value> find_in(const BoundedCache<Value>& cache, const std::string& key) {
+    const std::lock_guard lock(state_mutex_);
+    epochs_seen().try_emplace(id_, epoch_);
+    const Value* found = cache.find(key);
+    return found == nullptr ? std::nullopt : std::optional(*found);
+  }
+
+  // With db_mutex_ held: what stands in the file, else a new decision. Looks again after
+  // BEGIN, since another process may have decided meanwhile.
+  template <typename Value, typename Find, typename Make>
+  Result<Value> decide(BoundedCache<Value>& cache, const std::string& key, const Find& find,
+                       const Make& make) {
+    bool begun = false;
+    for (;;) {
+      auto found = find();
+      if (found && !*found && is_faulted()) found = tl::unexpected(faulted_error());
+      if (!found || *found) {
+        if (begun) db_->roll_back();  // nothing was decided in it
+        if (!found) return tl::unexpected(found.error());
+        const std::lock_guard lock(state_mutex_);
+        cache.set(key, **found);
+        return **found;
+      }
+      if (db_->in_transaction()) break;
+      if (auto done = run("BEGIN IMMEDIATE"); !done) return tl::unexpected(done.error());
+      begun = true;
+    }
+    db_->clear_failure();
+    auto made = make();
+    if (!made) {
+      if (db_->last_failure() != Failure::none) {
+        take_back(made.error());
+      } else if (begun) {
+        db_->roll_back();
+      }
+      return made;
+    }
+    const std::lock_guard lock(state_mutex_);
+    cache.set(key, *made);
+    ++decided_;
+    decided_something_.notify_one();
+    return made;
+  }
+
+  Result<MergedStudy> decide_study(std::string_view scope, std::string_view key,
+                                   const MergedStudy& proposed) {
+    const std::string cache_key = key_of({scope, key});
+    if (auto known = find_in(studies_, cache_key)) return *known;
+    const std::lock_guard lock(db_mutex_);
+    if (auto known = find_in(studies_, cache_key)) return *known;
+    return decide<MergedStudy>(
+        studies_, cache_key, [&] { return rows::find_study(*db_, scope, key); },
+        [&]() -> Result<MergedStudy> {
+          auto inserted = rows::insert_study(*db_, scope, key, proposed, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          return proposed;
+        });
+  }
+
+  // Numbers are never given back, so the first free one only grows: the search begins
+  // where the last one ended.
+  Result<std::int32_t> choose_number(const SeriesNumberRequest& request) {
+    if (request.wanted) {
+      const auto taken = rows::is_taken(*db_, request, *request.wanted);
+      if (!taken) return tl::unexpected(taken.error());
+      if (!*taken) return *request.wanted;
+    }
+    const std::string key =
+        key_of({request.scope, request.study_instance_uid, std::to_string(request.base)});
+    const std::int32_t* known = first_free_.find(key);
+    const auto free = rows::first_free(*db_, request, known == nullptr ? request.base : *known);
+    if (!free) return tl::unexpected(free.error());
+    if (!*free) {
+      return failure(ErrorCode::permanent, "no series number from " + std::to_string(request.base) +
+                                               " on is free in study " +
+                                               log::escape(request.study_instance_uid));
+    }
+    first_free_.set(key, **free);
+    return **free;
+  }
+
+  // Never goes back, nor behind a time that replacement() was asked for: an instance
+  // that was told "not replaced" is told so again when it is sent.
+  std::int64_t next_record_time() {
+    const std::lock_guard lock(state_mutex_);
+    const std::int64_t now = to_microseconds(std::chrono::system_clock::now());
+    last_recorded_ = std::max({now, last_recorded_ + 1, latest_asked_ + 1});
+    return last_recorded_;
+  }
+
+  // BEGIN or COMMIT.
+  Result<void> run(std::string_view sql) {
+    db_->clear_failure();
+    auto done = db_->run(sql);
+    if (!done) take_back(done.error());
+    return done;
+  }
+
+  // Ends the open transaction after an error. Threads that saw its decisions learn by
+  // the epoch, at their commit(), that these do not hold.
+  void take_back(const Error& error) {
+    const Failure why = db_->last_failure();
+    db_->roll_back();
+    first_free_.clear();
+    const bool passes = why == Failure::full || why == Failure::busy;
+    count("sluice_ledger_errors_total", {{"reason", why == Failure::full   ? "disk full"
+                                                    : why == Failure::busy ? "locked"
+                                                                           : "fault"}});
+    log::error("ledger write failed", {{"error", error.message}});
+    if (!passes) {
+      log::error("ledger faulted: nothing is decided until the gateway is started again",
+                 {{"advice", "check disk and file system first"}});
+    }
+    const std::lock_guard lock(state_mutex_);
+    numbers_.clear();
+    studies_.clear();
+    recorded_.clear();
+    replacements_.clear();
+    if (durable_ != decided_) ++epoch_;
+    durable_ = decided_;
+    faulted_ = faulted_ || !passes;
+  }
+
+  [[nodiscard]] bool is_faulted() const {
+    const std::lock_guard lock(state_mutex_);
+    return faulted_;
+  }
+
+  void commit_what_is_left_open() {
+    std::unique_lock lock(state_mutex_);
+    while (!stopping_) {
+      decided_something_.wait(lock, [this] { return stopping_ || durable_ != decided_; });
+      decided_something_.wait_for(lock, kLongestOpen, [this] { return stopping_; });
+      if (durable_ == decided_) continue;
+      lock.unlock();
+      // A failure is told to the threads that depend on it, and logged.
+      (void)commit();
+      lock.lock();
+    }
+  }
+
+  const std::uint64_t id_ = next_id();
+
+  std::mutex db_mutex_;
+  std::unique_ptr<Connection> db_;
+  BoundedCache<std::int32_t> first_free_{kCacheLimit};
+
+  mutable std::mutex state_mutex_;
+  BoundedCache<std::int32_t> numbers_{kCacheLimit};
+  BoundedCache<MergedStudy> studies_{kCacheLimit};
+  BoundedCache<bool> recorded_{kCacheLimit};
+  BoundedCache<rows::FirstReplacement> replacements_{kCacheLimit};
+  std::uint64_t decided_ = 0;
+  std::uint64_t durable_ = 0;
+  std::uint64_t epoch_ = 0;  // grows when decisions are taken back
+  std::int64_t last_recorded_ = 0;
+  std::int64_t latest_asked_ = 0;
+  bool faulted_ = false;
+  bool stopping_ = false;
+  std::condition_variable decided_something_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path) {
+  auto db = Connection::open(path, rows::kLedgerFormat);
+  if (!db) return tl::unexpected(db.error());
+  return std::make_unique<SqliteLedger>(std::move(*db), true);
+}
+
+Result<std::unique_ptr<Ledger>> preview_ledger(const std::string& path) {
+  auto db = Connection::copy_to_memory(path, rows::kLedgerFormat);
+  if (!db) return tl::unexpected(db.error());
+  return std::make_unique<SqliteLedger>(std::move(*db), false);
+}
+
+}  // namespace sluice

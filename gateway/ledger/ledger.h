@@ -1,0 +1,102 @@
+// The memory that must agree everywhere: series numbers, merged studies, UID
+// replacements. A decision is made once, when a series, study or UID is first
+// seen, and kept. Nothing is written per slice.
+//
+// A decision is visible to every thread at once and durable after commit(), which
+// the receiver calls before it answers; commits of concurrent associations are
+// grouped. Safe from any thread. Call commit() in the thread that asked for the
+// decisions: should a full disk take them back, it is that thread's commit() that says so.
+//
+// `scope` is the name of the filter that decides: two filters of one type keep
+// their decisions apart.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+
+namespace sluice {
+
+using Time = std::chrono::system_clock::time_point;
+
+struct SeriesNumberRequest {
+  std::string scope;
+  std::string study_instance_uid;      // the study it goes to
+  std::string series_instance_uid;     // the series it came with
+  std::optional<std::int32_t> wanted;  // nullopt: any free number >= base
+  std::int32_t base = 10000;
+};
+
+struct MergedStudy {
+  std::string study_instance_uid;
+  std::map<std::string, std::string>
+      attributes;  // by "gggg,eeee" or keyword, of the first instance
+};
+
+struct UidReplacement {
+  std::string scope;
+  std::string before;
+  std::string after;
+  std::string reason;
+  Time recorded_at;
+};
+
+class Ledger {
+ public:
+  virtual ~Ledger() = default;
+
+  // The number of this series in this study: the one given before, else `wanted`
+  // if free, else the first free number >= base. Unique per study over all scopes
+  // of one name. Errors: transient when the store fails, permanent when no number
+  // up to 2^31-1 is free.
+  [[nodiscard]] virtual Result<std::int32_t> series_number(const SeriesNumberRequest& request) = 0;
+
+  // The study that instances with this key go to: the one recorded first, or
+  // `proposed`, which is then recorded. When `original` differs from the result,
+  // original -> result is recorded as a replacement with reason "merged".
+  // Errors: transient.
+  [[nodiscard]] virtual Result<MergedStudy> merged_study(std::string_view scope,
+                                                         std::string_view key,
+                                                         std::string_view original,
+                                                         const MergedStudy& proposed) = 0;
+
+  // Remembers a replacement; the same one again is no write. Errors: transient.
+  [[nodiscard]] virtual Result<void> record_uid(std::string_view scope, std::string_view before,
+                                                std::string_view after,
+                                                std::string_view reason) = 0;
+
+  // What this scope first replaced `before` with, if that was at or before `as_of`: an
+  // answer that stays the same for a given instance, whenever it is sent. `as_of` is the
+  // time of receipt: what is recorded after this call counts as later, whatever the
+  // clock says. Errors: transient.
+  [[nodiscard]] virtual Result<std::optional<std::string>> replacement(std::string_view scope,
+                                                                       std::string_view before,
+                                                                       Time as_of) = 0;
+
+  // Every replacement with this UID on either side, oldest first. Errors: transient.
+  [[nodiscard]] virtual Result<std::vector<UidReplacement>> lookup(std::string_view uid) = 0;
+
+  // Every decision that this or another thread has made and seen so far is durable
+  // on return. Errors: transient; the ledger then refuses every new decision and every
+  // commit until it is opened again (an fsync that failed once is not believed). What was
+  // durable before is still answered, so that deliveries go on. After a full disk or a
+  // lock held by another process only the decisions not yet durable are taken back.
+  [[nodiscard]] virtual Result<void> commit() = 0;
+};
+
+// A SQLite file, created when absent; several processes may share it. Errors: corrupt,
+// configuration, transient, with the path.
+[[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path);
+
+// A copy in memory of the file, or an empty one when it is absent: decisions are
+// made and forgotten. For `explain`.
+[[nodiscard]] Result<std::unique_ptr<Ledger>> preview_ledger(const std::string& path);
+
+}  // namespace sluice

@@ -1,0 +1,181 @@
+#include "gateway/ledger/ledger_rows.h"
+
+#include <limits>
+
+namespace sluice::rows {
+namespace {
+
+// Only rows that are asked for by their key: WITHOUT ROWID spares a second tree.
+constexpr std::string_view kSchema = R"(
+CREATE TABLE series_numbers(
+  scope TEXT NOT NULL,
+  study TEXT NOT NULL,
+  series TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  PRIMARY KEY (scope, study, series)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX series_numbers_by_number ON series_numbers(scope, study, number);
+CREATE TABLE merged_studies(
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  study TEXT NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  PRIMARY KEY (scope, key)
+) WITHOUT ROWID;
+CREATE TABLE merged_attributes(
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (scope, key, name),
+  FOREIGN KEY (scope, key) REFERENCES merged_studies(scope, key)
+) WITHOUT ROWID;
+CREATE TABLE uid_replacements(
+  before TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  after TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  PRIMARY KEY (before, scope, after)
+) WITHOUT ROWID;
+CREATE INDEX uid_replacements_by_after ON uid_replacements(after);
+)";
+
+Time to_time(std::int64_t microseconds) {
+  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
+}
+
+Result<bool> exists(Connection& db, std::string_view sql,
+                    const std::vector<sqlite::Value>& values) {
+  auto statement = db.prepare(sql, values);
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->step();
+}
+
+}  // namespace
+
+const sqlite::Format kLedgerFormat{0x534C4C45, 1, kSchema};
+
+Result<std::optional<std::int32_t>> find_number(Connection& db,
+                                                const SeriesNumberRequest& request) {
+  auto statement =
+      db.prepare("SELECT number FROM series_numbers WHERE scope = ? AND study = ? AND series = ?",
+                 {request.scope, request.study_instance_uid, request.series_instance_uid});
+  if (!statement) return tl::unexpected(statement.error());
+  const auto row = statement->step();
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  return static_cast<std::int32_t>(statement->integer(0));
+}
+
+Result<bool> is_taken(Connection& db, const SeriesNumberRequest& request, std::int32_t number) {
+  return exists(db, "SELECT 1 FROM series_numbers WHERE scope = ? AND study = ? AND number = ?",
+                {request.scope, request.study_instance_uid, number});
+}
+
+Result<std::optional<std::int32_t>> first_free(Connection& db, const SeriesNumberRequest& request,
+                                               std::int32_t from) {
+  auto statement = db.prepare(
+      "SELECT number FROM series_numbers WHERE scope = ? AND study = ? AND number >= ? "
+      "ORDER BY number",
+      {request.scope, request.study_instance_uid, from});
+  if (!statement) return tl::unexpected(statement.error());
+  std::int64_t candidate = from;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row || statement->integer(0) != candidate) break;
+    ++candidate;
+  }
+  if (candidate > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+  return static_cast<std::int32_t>(candidate);
+}
+
+Result<void> insert_number(Connection& db, const SeriesNumberRequest& request, std::int32_t number,
+                           std::int64_t recorded_at) {
+  return db.run(
+      "INSERT INTO series_numbers(scope, study, series, number, recorded_at) VALUES (?,?,?,?,?)",
+      {request.scope, request.study_instance_uid, request.series_instance_uid, number,
+       recorded_at});
+}
+
+Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view scope,
+                                              std::string_view key) {
+  MergedStudy study;
+  auto found =
+      db.prepare("SELECT study FROM merged_studies WHERE scope = ? AND key = ?", {scope, key});
+  if (!found) return tl::unexpected(found.error());
+  const auto row = found->step();
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  study.study_instance_uid = found->text(0);
+  auto attributes = db.prepare(
+      "SELECT name, value FROM merged_attributes WHERE scope = ? AND key = ?", {scope, key});
+  if (!attributes) return tl::unexpected(attributes.error());
+  for (;;) {
+    const auto attribute = attributes->step();
+    if (!attribute) return tl::unexpected(attribute.error());
+    if (!*attribute) return study;
+    study.attributes[attributes->text(0)] = attributes->text(1);
+  }
+}
+
+Result<void> insert_study(Connection& db, std::string_view scope, std::string_view key,
+                          const MergedStudy& study, std::int64_t recorded_at) {
+  auto inserted =
+      db.run("INSERT INTO merged_studies(scope, key, study, recorded_at) VALUES (?,?,?,?)",
+             {scope, key, study.study_instance_uid, recorded_at});
+  if (!inserted) return inserted;
+  for (const auto& [name, value] : study.attributes) {
+    inserted = db.run("INSERT INTO merged_attributes(scope, key, name, value) VALUES (?,?,?,?)",
+                      {scope, key, name, value});
+    if (!inserted) return inserted;
+  }
+  return {};
+}
+
+Result<std::optional<FirstReplacement>> find_first_replacement(Connection& db,
+                                                               std::string_view scope,
+                                                               std::string_view before) {
+  auto statement = db.prepare(
+      "SELECT after, recorded_at FROM uid_replacements WHERE before = ? AND scope = ? "
+      "ORDER BY recorded_at LIMIT 1",
+      {before, scope});
+  if (!statement) return tl::unexpected(statement.error());
+  const auto row = statement->step();
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  return FirstReplacement{statement->text(0), statement->integer(1)};
+}
+
+Result<bool> has_replacement(Connection& db, std::string_view scope, std::string_view before,
+                             std::string_view after) {
+  return exists(db, "SELECT 1 FROM uid_replacements WHERE before = ? AND scope = ? AND after = ?",
+                {before, scope, after});
+}
+
+Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
+                                std::int64_t recorded_at) {
+  return db.run(
+      "INSERT INTO uid_replacements(before, scope, after, reason, recorded_at) VALUES (?,?,?,?,?)",
+      {replacement.before, replacement.scope, replacement.after, replacement.reason, recorded_at});
+}
+
+Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid) {
+  auto statement = db.prepare(
+      "SELECT scope, before, after, reason, recorded_at FROM uid_replacements "
+      "WHERE before = ? OR after = ? ORDER BY recorded_at",
+      {uid, uid});
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<UidReplacement> found;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return found;
+    found.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3),
+                     to_time(statement->integer(4))});
+  }
+}
+
+}  // namespace sluice::rows

@@ -1,0 +1,59 @@
+// The ledger's tables and every SQL statement on them.
+//
+// Rows are only ever added. `scope` is the name of the filter that decided;
+// recorded_at is microseconds since 1970 UTC.
+//
+// series_numbers     which number a series bears in the study it goes to
+// merged_studies     which study a merge key leads to
+// merged_attributes  and the study-level attributes of its first instance
+// uid_replacements   which UID stands for which
+//
+// Format 1 (PRAGMA user_version); application_id is "SLLE".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/base/sqlite.h"
+#include "gateway/ledger/ledger.h"
+
+namespace sluice::rows {
+
+using sqlite::Connection;
+
+extern const sqlite::Format kLedgerFormat;
+
+[[nodiscard]] Result<std::optional<std::int32_t>> find_number(Connection& db,
+                                                              const SeriesNumberRequest& request);
+[[nodiscard]] Result<bool> is_taken(Connection& db, const SeriesNumberRequest& request,
+                                    std::int32_t number);
+// The first free number >= `from`; nullopt when there is none.
+[[nodiscard]] Result<std::optional<std::int32_t>> first_free(Connection& db,
+                                                             const SeriesNumberRequest& request,
+                                                             std::int32_t from);
+[[nodiscard]] Result<void> insert_number(Connection& db, const SeriesNumberRequest& request,
+                                         std::int32_t number, std::int64_t recorded_at);
+
+[[nodiscard]] Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view scope,
+                                                            std::string_view key);
+[[nodiscard]] Result<void> insert_study(Connection& db, std::string_view scope,
+                                        std::string_view key, const MergedStudy& study,
+                                        std::int64_t recorded_at);
+
+struct FirstReplacement {
+  std::string after;
+  std::int64_t recorded_at = 0;
+};
+[[nodiscard]] Result<std::optional<FirstReplacement>> find_first_replacement(
+    Connection& db, std::string_view scope, std::string_view before);
+[[nodiscard]] Result<bool> has_replacement(Connection& db, std::string_view scope,
+                                           std::string_view before, std::string_view after);
+[[nodiscard]] Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
+                                              std::int64_t recorded_at);
+[[nodiscard]] Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid);
+
+}  // namespace sluice::rows

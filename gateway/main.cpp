@@ -1,0 +1,176 @@
+// `sluice`: the command line.
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "gateway/command/command.h"
+
+namespace {
+
+using namespace sluice;  // NOLINT(google-build-using-namespace): this file is the program
+namespace command = sluice::command;
+
+struct Arguments {
+  std::string config = "sluice.toml";
+  bool json = false;
+  std::string check_file;
+  command::ExplainOptions explain;
+  std::vector<std::string> ids;
+  std::vector<std::string> states;
+  command::QueueOptions queue;
+  std::string uid;
+};
+
+void add_common(CLI::App& app, Arguments& arguments, bool with_json = true) {
+  app.add_option("-c,--config", arguments.config, "the configuration file")->capture_default_str();
+  if (with_json) app.add_flag("--json", arguments.json, "one JSON document on stdout");
+}
+
+void add_filter(CLI::App& app, Arguments& arguments) {
+  QueueFilter& filter = arguments.queue.filter;
+  app.add_option("--destination", filter.destination, "only those for this destination");
+  app.add_option("--sop-instance-uid", filter.sop_instance_uid,
+                 "only this instance, by its UID as received");
+  app.add_option(
+      "--state", arguments.states,
+      "only in this state: ready, sending, delivered, deferred, held, quarantined, dropped, "
+      "discarded; may be given again");
+  app.add_flag("--all", arguments.queue.all, "without any other limit");
+}
+
+// --state, given as words. False after a message.
+bool read_states(Arguments& arguments) {
+  for (const std::string& word : arguments.states) {
+    const auto state = parse_delivery_state(word);
+    if (!state) {
+      std::cerr << "sluice: --state: there is no state '" << word << "'\n";
+      return false;
+    }
+    arguments.queue.filter.states.push_back(*state);
+  }
+  return true;
+}
+
+// Runs one of the queue's commands for each id, or once for the filter alone.
+int for_each_id(const Arguments& arguments,
+                int (*run)(const std::string&, const command::QueueOptions&)) {
+  command::QueueOptions options = arguments.queue;
+  options.json = arguments.json;
+  if (arguments.ids.empty()) return run(arguments.config, options);
+  int exit_code = command::kOk;
+  for (const std::string& id : arguments.ids) {
+    options.filter.instance_id = id;
+    const int one = run(arguments.config, options);
+    if (one != command::kOk) exit_code = one;
+  }
+  return exit_code;
+}
+
+void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* queue = app.add_subcommand("queue", "what waits, rests or was sent");
+  queue->require_subcommand(1);
+  CLI::App* list = queue->add_subcommand(
+      "list", "deliveries that wait or rest, oldest first; --all: history too");
+  add_common(*list, arguments);
+  add_filter(*list, arguments);
+  list->add_option("--limit", arguments.queue.filter.limit, "at most so many")
+      ->capture_default_str();
+  list->callback([&] {
+    if (arguments.states.empty() && !arguments.queue.all) {
+      arguments.states = {"ready", "sending", "deferred", "held", "quarantined"};
+    }
+    if (!read_states(arguments)) throw CLI::RuntimeError(command::kUsage);
+    exit_code = for_each_id(arguments, command::queue_list);
+  });
+  const auto add_with_ids = [&](const char* name, const char* help, bool required, auto run) {
+    CLI::App* sub = queue->add_subcommand(name, help);
+    add_common(*sub, arguments);
+    auto* ids = sub->add_option("id", arguments.ids, "of instances, as `queue list` shows them");
+    if (required) ids->required();
+    if (!required) add_filter(*sub, arguments);
+    sub->callback([&arguments, &exit_code, run] {
+      if (!read_states(arguments)) throw CLI::RuntimeError(command::kUsage);
+      exit_code = for_each_id(arguments, run);
+    });
+    return sub;
+  };
+  add_with_ids("show", "all that is known of instances", true, command::queue_show);
+  add_with_ids("retry", "held, deferred and quarantined ones go on at once", false,
+               command::queue_retry);
+  CLI::App* discard =
+      add_with_ids("discard", "ends deliveries for good; who and why stay on record", false,
+                   command::queue_discard);
+  discard->add_option("--reason", arguments.queue.reason, "why, for the record")->required();
+}
+
+void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* explain =
+      app.add_subcommand("explain", "what would become of an image; sends and writes nothing");
+  add_common(*explain, arguments);
+  explain->add_option("image", arguments.explain.images, "DICOM Part 10 files")->required();
+  explain
+      ->add_option("--calling-ae-title", arguments.explain.calling_ae_title, "as if it came from")
+      ->capture_default_str();
+  explain->add_option("--called-ae-title", arguments.explain.called_ae_title, "as if it called")
+      ->capture_default_str();
+  explain->add_option("--peer-address", arguments.explain.peer_address, "as if it came from")
+      ->capture_default_str();
+  explain->add_option("--listener", arguments.explain.listener,
+                      "as if it came in at; default: the first");
+  explain->callback([&] {
+    arguments.explain.json = arguments.json;
+    exit_code = command::explain(arguments.config, arguments.explain);
+  });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Sluice: a DICOM gateway between modality and PACS", "sluice");
+  app.set_version_flag("--version", "sluice " SLUICE_VERSION);
+  app.require_subcommand(1);
+  Arguments arguments;
+  std::optional<int> exit_code;
+
+  CLI::App* serve =
+      app.add_subcommand("serve", "receives, repairs, keeps and delivers until SIGTERM");
+  add_common(*serve, arguments, false);
+  serve->callback([&] { exit_code = command::serve(arguments.config); });
+
+  CLI::App* check = app.add_subcommand("check", "all mistakes of a configuration");
+  check->add_option("file", arguments.check_file, "the configuration file")->required();
+  check->add_flag("--json", arguments.json, "one JSON document on stdout");
+  check->callback([&] { exit_code = command::check(arguments.check_file, arguments.json); });
+
+  add_explain(app, arguments, exit_code);
+  add_queue(app, arguments, exit_code);
+
+  CLI::App* ledger = app.add_subcommand("ledger", "what was decided once and is kept");
+  ledger->require_subcommand(1);
+  CLI::App* lookup = ledger->add_subcommand("lookup", "what replaced a UID, or what it replaced");
+  add_common(*lookup, arguments);
+  lookup->add_option("uid", arguments.uid, "either of the two")->required();
+  lookup->callback(
+      [&] { exit_code = command::ledger_lookup(arguments.config, arguments.uid, arguments.json); });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int said = app.exit(error);
+    return said == 0 ? command::kOk : command::kUsage;
+  }
+  return exit_code.value_or(command::kUsage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "sluice: " << error.what() << '\n';
+    return command::kFailed;
+  }
+}

@@ -1,0 +1,90 @@
+// The accepting side up to the A-ASSOCIATE-RQ: listeners on IPv4 and IPv6, each
+// request read and checked whole under one deadline, without a thread per client.
+//
+// What is refused here never costs a thread: a request that is broken (A-ABORT), not
+// to be had or against the policy (permanent A-ASSOCIATE-RJ), or above a limit
+// (transient A-ASSOCIATE-RJ). A flood of half-open connections pushes out its own
+// oldest ones, per address and in all, so that who sends its request at once is served.
+//
+// All work is done in one thread of the acceptor's own; policy and handler are called
+// there and must not block.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/net/associate_request.h"
+#include "gateway/net/connection.h"
+#include "gateway/net/stop_signal.h"
+
+namespace sluice::net {
+
+struct ListenerOptions {
+  std::string name;
+  std::string address = "::";  // takes both families, or IPv4 where there is no IPv6
+  std::uint16_t port = 0;      // 0: a free one
+  std::chrono::milliseconds request_timeout{10'000};  // from accept to the last byte of the RQ
+  Timeouts timeouts;                                  // of the association
+};
+
+struct Limits {
+  int associations = 200;
+  int associations_per_address = 100;
+  std::size_t half_open = 1024;
+  std::size_t half_open_per_address = 256;
+};
+
+// Counts an association for as long as it lives. Any thread.
+class Slot {
+ public:
+  Slot() = default;
+  virtual ~Slot() = default;
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+};
+
+// A request that was read and found good. Its bytes are the first that the connection gives.
+struct Arrival {
+  std::size_t listener = 0;  // index
+  std::shared_ptr<Connection> connection;
+  AssociateRequest request;
+  std::unique_ptr<Slot> slot;
+};
+
+class Acceptor {
+ public:
+  // The rejection for a request that is against the rules, or nullopt.
+  using Policy =
+      std::function<std::optional<Rejection>(std::size_t listener, const AssociateRequest&)>;
+  // Takes the association over. False: it cannot be served now, and is rejected.
+  using Handler = std::function<bool(Arrival&)>;
+
+  // `stop` goes into every connection and must outlive them.
+  Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
+           const StopSignal* stop);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  // Binds all listeners or none. Errors: configuration, with address and port.
+  [[nodiscard]] Result<void> start();
+
+  // In the order of the listeners; after start().
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;
+
+  // Closes the listeners and every connection without an association. Returns when
+  // neither policy nor handler runs any more.
+  void stop();
+
+ private:
+  class State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,139 @@
+// The one class that owns a socket, on the receiving and on the sending side.
+//
+// It gives what dcmnet's own connection does not: each PDU leaves in one write,
+// although dcmnet hands over head and data apart; TCP_NODELAY; TCP_QUICKACK armed
+// again after every read, so that a peer with Nagle's algorithm on does not wait
+// 40 ms for a delayed acknowledgement; deadlines on the monotonic clock; counters;
+// bytes read ahead, so that a PDU costs one system call and not two.
+//
+// Deadlines. await_message() begins the time between messages: the first byte must
+// come within `idle`, and the whole message within `message` after it. set_deadline()
+// bounds what follows otherwise. Inside either, `stall` bounds the time without a byte.
+//
+// One thread uses a connection; shut_down() may be called from any.
+// TLS, when it comes, replaces receive_some() and send_some().
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/net/file_descriptor.h"
+#include "gateway/net/pdu.h"
+#include "gateway/net/stop_signal.h"
+
+struct iovec;
+
+namespace sluice::net {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct Timeouts {
+  std::chrono::milliseconds idle{60'000};
+  std::chrono::milliseconds stall{30'000};
+  std::chrono::milliseconds message{600'000};
+};
+
+class Connection {
+ public:
+  // Why nothing more can be read or written.
+  enum class Ending {
+    none,            // still usable
+    closed_by_peer,  // in order, by FIN
+    broken,          // an error of the socket
+    idle,            // no message came
+    stalled,         // no byte came, or could be sent, inside a message
+    overdue,         // the message or answer took too long
+    stopped,         // by StopSignal or shut_down()
+    closed,          // by close()
+  };
+
+  // `received`: what was read already; read() gives it first. `stop` may be nullptr.
+  Connection(FileDescriptor socket, std::string peer_address, Timeouts timeouts,
+             std::vector<std::byte> received = {}, const StopSignal* stop = nullptr);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void await_message();
+  void set_deadline(SteadyTime deadline);
+
+  // At least one byte, 0 when the peer closed, -1 on an error or a passed deadline.
+  [[nodiscard]] std::ptrdiff_t read(std::span<std::byte> buffer) noexcept;
+
+  // True when read() would not wait. Waits at most `timeout`, and the deadlines.
+  [[nodiscard]] bool wait_readable(std::chrono::milliseconds timeout) noexcept;
+
+  // Takes all of it, or -1. Pieces are gathered until a PDU is whole; the last piece
+  // is sent from where it stands.
+  [[nodiscard]] std::ptrdiff_t write(std::span<const std::byte> bytes) noexcept;
+
+  // True while the peer has sent nothing unasked and has not closed. Between messages.
+  [[nodiscard]] bool is_quiet() noexcept;
+
+  // A-ABORT, unless a PDU is half written or an abort was sent, then close(linger).
+  void abort(Abort reason, std::chrono::milliseconds linger) noexcept;
+
+  // Ends our side and reads until the peer ends its own, at most `linger`: closing at
+  // once with unread bytes would reset the connection and lose what was sent last.
+  void close(std::chrono::milliseconds linger) noexcept;
+
+  // Ends reads and writes that wait, in whatever thread. Does not close.
+  void shut_down() noexcept;
+
+  [[nodiscard]] Ending ending() const { return ending_; }
+  // "no byte for 30 s"; for logs and errors.
+  [[nodiscard]] std::string ending_text() const;
+
+  [[nodiscard]] const std::string& peer_address() const { return peer_address_; }
+  [[nodiscard]] const Timeouts& timeouts() const { return timeouts_; }
+  [[nodiscard]] std::uint64_t bytes_received() const { return bytes_received_; }
+  [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
+  // Calls of sendmsg() that took bytes; equal to the PDUs sent while the socket has room.
+  [[nodiscard]] std::uint64_t writes() const { return writes_; }
+
+ private:
+  [[nodiscard]] std::size_t take_buffered(std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] std::ptrdiff_t receive(std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] std::ptrdiff_t receive_some(std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] bool send_all(std::span<iovec> parts) noexcept;
+  [[nodiscard]] std::ptrdiff_t send_some(std::span<iovec> parts) noexcept;
+  [[nodiscard]] bool wait_for(short events, SteadyTime stall_limit) noexcept;
+  void begin_message() noexcept;
+  void end(Ending ending, int error_number = 0) noexcept;
+
+  FileDescriptor socket_;
+  std::mutex socket_mutex_;  // close() against shut_down()
+  std::string peer_address_;
+  Timeouts timeouts_;
+  const StopSignal* stop_;
+
+  std::vector<std::byte> received_;  // handed over at construction
+  std::size_t received_begin_ = 0;
+  std::array<std::byte, std::size_t{16} * 1024> ahead_{};
+  std::size_t ahead_begin_ = 0;
+  std::size_t ahead_end_ = 0;
+
+  std::vector<std::byte> gathered_;  // the beginning of a PDU that is not whole yet
+  bool torn_ = false;                // a PDU left half
+  bool abort_sent_ = false;
+
+  bool awaiting_ = false;  // between messages
+  SteadyTime deadline_ = SteadyTime::max();
+  Ending ending_ = Ending::none;
+  int error_number_ = 0;
+  std::atomic<bool> shut_down_ = false;
+
+  std::uint64_t bytes_received_ = 0;
+  std::uint64_t bytes_sent_ = 0;
+  std::uint64_t writes_ = 0;
+};
+
+}  // namespace sluice::net

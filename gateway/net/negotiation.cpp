@@ -1,0 +1,55 @@
+#include "gateway/net/negotiation.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcuid.h>
+
+namespace sluice::net {
+namespace {
+
+constexpr std::array<std::string_view, 3> kUncompressed = {
+    "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"};
+
+bool is_taken(const std::string& abstract_syntax) {
+  if (abstract_syntax == kVerificationSopClassUid) return true;
+  if (dcmIsaStorageSOPClassUID(abstract_syntax.c_str(), ESSC_All)) return true;
+  return dcmFindNameOfUID(abstract_syntax.c_str(), nullptr) == nullptr;
+}
+
+template <typename Allowed>
+std::string first_of(const std::vector<std::string>& proposed, const Allowed& allowed) {
+  const auto found = std::find_if(proposed.begin(), proposed.end(), [&](const std::string& uid) {
+    return std::find(allowed.begin(), allowed.end(), uid) != allowed.end();
+  });
+  return found == proposed.end() ? std::string() : *found;
+}
+
+}  // namespace
+
+std::vector<NegotiatedContext> negotiate(const std::vector<RequestedContext>& requested,
+                                         const std::vector<std::string>& transfer_syntaxes) {
+  std::vector<NegotiatedContext> answers;
+  answers.reserve(requested.size());
+  for (const RequestedContext& context : requested) {
+    NegotiatedContext answer{context.id, ContextResult::accepted, context.abstract_syntax, {}};
+    if (!is_taken(context.abstract_syntax)) {
+      answer.result = ContextResult::abstract_syntax_not_supported;
+    } else {
+      const auto& proposed = context.transfer_syntaxes;
+      answer.transfer_syntax = context.abstract_syntax == kVerificationSopClassUid
+                                   ? first_of(proposed, kUncompressed)
+                               : transfer_syntaxes.empty() ? proposed.front()
+                                                           : first_of(proposed, transfer_syntaxes);
+      if (answer.transfer_syntax.empty()) {
+        answer.result = ContextResult::transfer_syntaxes_not_supported;
+      }
+    }
+    answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+}  // namespace sluice::net

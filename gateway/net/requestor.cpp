@@ -1,0 +1,212 @@
+#include "gateway/net/requestor.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "gateway/net/association.h"
+#include "gateway/net/connect.h"
+
+namespace sluice::net {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+struct Requestor::State {
+  State(Association opened, milliseconds timeout)
+      : association(std::move(opened)), response_timeout(timeout) {}
+
+  Association association;
+  milliseconds response_timeout;
+  bool open = true;
+  std::uint16_t next_message_id = 1;
+  // Two PDVs: the last one is known only when there is no next.
+  std::array<std::vector<std::byte>, 2> buffers;
+
+  std::uint16_t take_message_id() {
+    const std::uint16_t id = next_message_id++;
+    if (next_message_id == 0) next_message_id = 1;
+    return id;
+  }
+
+  tl::unexpected<Error> fail(Error error) {
+    if (std::exchange(open, false)) association.abort(kAbortByUser);
+    return tl::unexpected<Error>(std::move(error));
+  }
+  tl::unexpected<Error> fail(const std::string& reason) {
+    return fail(Error{ErrorCode::transient, reason});
+  }
+
+  static Result<std::size_t> fill(DataSource& data, std::vector<std::byte>& buffer);
+  Result<void> send_data(std::uint8_t context_id, DataSource& data);
+  Result<CommandSet> receive_response(std::uint8_t context_id, const CommandSet& request);
+};
+
+// Fills the buffer, so that no PDV but the last is short or of odd length.
+Result<std::size_t> Requestor::State::fill(DataSource& data, std::vector<std::byte>& buffer) {
+  std::size_t filled = 0;
+  while (filled < buffer.size()) {
+    const auto length = data.read(std::span(buffer).subspan(filled));
+    if (!length) return tl::unexpected<Error>(length.error());
+    if (*length == 0) break;
+    if (*length > buffer.size() - filled) {
+      return failure(ErrorCode::permanent, "the data source gave more than was asked for");
+    }
+    filled += *length;
+  }
+  return filled;
+}
+
+Result<void> Requestor::State::send_data(std::uint8_t context_id, DataSource& data) {
+  for (auto& buffer : buffers) buffer.resize(association.max_pdv_data());
+  std::size_t current = 0;
+  auto length = fill(data, buffers[current]);
+  for (;;) {
+    if (!length) return fail(length.error());
+    const std::size_t ready = *length;
+    std::vector<std::byte>& buffer = buffers[current];
+    bool last = ready < buffer.size();
+    if (!last) {
+      current = 1 - current;
+      length = fill(data, buffers[current]);
+      if (!length) return fail(length.error());
+      last = *length == 0;
+    }
+    const auto sent = association.write_data(context_id, std::span(buffer).first(ready), last);
+    if (!sent) return fail(sent.error());
+    if (last) return {};
+  }
+}
+
+Result<CommandSet> Requestor::State::receive_response(std::uint8_t context_id,
+                                                      const CommandSet& request) {
+  association.connection().set_deadline(steady_clock::now() + response_timeout);
+  auto response = association.next_command();
+  if (!response) {
+    if (response.error().kind == Ended::Kind::release_requested) {
+      open = false;
+      association.acknowledge_release();
+    }
+    return fail("no response: " + response.error().reason);
+  }
+  const CommandSet& set = response->set;
+  const auto expected = request.number(command::kCommandField).value_or(0) | command::kResponse;
+  const auto field = set.number(command::kCommandField);
+  if (!field) return fail("a message without a command field");
+  if (*field != expected) {
+    return fail("the peer sent another message where the response was due (command field " +
+                std::to_string(*field) + ")");
+  }
+  if (response->context_id != context_id) {
+    return fail("the response came on another presentation context");
+  }
+  if (set.number(command::kMessageIdBeingRespondedTo) != request.number(command::kMessageId)) {
+    return fail("the response is to another message id");
+  }
+  for (const auto element : {command::kAffectedSopClassUid, command::kAffectedSopInstanceUid}) {
+    const std::string uid = set.text(element);
+    if (!uid.empty() && uid != request.text(element)) {
+      return fail("the response names another SOP class or instance: " + uid);
+    }
+  }
+  if (set.has_data_set()) return fail("a response with a data set");
+  if (!set.number(command::kStatus)) return fail("a response without a status");
+  return std::move(response->set);
+}
+
+Requestor::Requestor(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Requestor::Requestor(Requestor&&) noexcept = default;
+Requestor& Requestor::operator=(Requestor&&) noexcept = default;
+Requestor::~Requestor() = default;
+
+Result<Requestor> Requestor::open(const RequestorOptions& options) {
+  auto connected =
+      connect_to(options.host, options.port, steady_clock::now() + options.connect_timeout);
+  if (!connected) return tl::unexpected<Error>(connected.error());
+  const Timeouts timeouts{options.response_timeout, options.response_timeout,
+                          options.response_timeout};
+  auto connection =
+      std::make_shared<Connection>(std::move(connected->socket), connected->address, timeouts);
+  connection->set_deadline(steady_clock::now() + options.response_timeout);
+  auto association = Association::request(std::move(connection), options);
+  if (!association) {
+    Error error = association.error();
+    error.message = options.called_ae_title + " at " + options.host + " port " +
+                    std::to_string(options.port) + ": " + error.message;
+    return tl::unexpected<Error>(std::move(error));
+  }
+  return Requestor(std::make_unique<State>(std::move(*association), options.response_timeout));
+}
+
+const std::vector<AcceptedContext>& Requestor::contexts() const {
+  return state_->association.contexts();
+}
+
+Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::string& sop_class_uid,
+                                       const std::string& sop_instance_uid, DataSource& data) {
+  State& state = *state_;
+  if (!state.open) return failure(ErrorCode::transient, "the association is closed");
+  if (state.association.find_context(context_id) == nullptr) {
+    return failure(ErrorCode::permanent,
+                   "presentation context " + std::to_string(context_id) + " was not accepted");
+  }
+  CommandSet request;
+  request.set_uid(command::kAffectedSopClassUid, sop_class_uid);
+  request.set_number(command::kCommandField, command::kStoreRequest);
+  request.set_number(command::kMessageId, state.take_message_id());
+  request.set_number(command::kPriority, command::kMediumPriority);
+  request.set_number(command::kCommandDataSetType, command::kWithDataSet);
+  request.set_uid(command::kAffectedSopInstanceUid, sop_instance_uid);
+  // Sending has no deadline in all: a large instance takes its time. A stall has.
+  state.association.connection().set_deadline(SteadyTime::max());
+  if (auto sent = state.association.write_command(context_id, request); !sent) {
+    return state.fail(sent.error());
+  }
+  if (auto sent = state.send_data(context_id, data); !sent) {
+    return tl::unexpected<Error>(sent.error());
+  }
+  auto response = state.receive_response(context_id, request);
+  if (!response) return tl::unexpected<Error>(response.error());
+  return StoreResponse{response->number(command::kStatus).value_or(0),
+                       response->text(command::kErrorComment)};
+}
+
+Result<std::uint16_t> Requestor::echo(std::uint8_t context_id) {
+  State& state = *state_;
+  if (!state.open) return failure(ErrorCode::transient, "the association is closed");
+  if (state.association.find_context(context_id) == nullptr) {
+    return failure(ErrorCode::permanent,
+                   "presentation context " + std::to_string(context_id) + " was not accepted");
+  }
+  CommandSet request;
+  request.set_uid(command::kAffectedSopClassUid, kVerificationSopClassUid);
+  request.set_number(command::kCommandField, command::kEchoRequest);
+  request.set_number(command::kMessageId, state.take_message_id());
+  request.set_number(command::kCommandDataSetType, command::kNoDataSet);
+  state.association.connection().set_deadline(steady_clock::now() + state.response_timeout);
+  if (auto sent = state.association.write_command(context_id, request); !sent) {
+    return state.fail(sent.error());
+  }
+  auto response = state.receive_response(context_id, request);
+  if (!response) return tl::unexpected<Error>(response.error());
+  return response->number(command::kStatus).value_or(0);
+}
+
+void Requestor::release() {
+  if (!std::exchange(state_->open, false)) return;
+  static_cast<void>(state_->association.release(steady_clock::now() + state_->response_timeout));
+}
+
+void Requestor::interrupt() noexcept {
+  state_->association.connection().shut_down();
+}
+
+bool Requestor::is_open() const {
+  return state_->open && state_->association.connection().is_quiet();
+}
+
+std::uint64_t Requestor::bytes_sent() const {
+  return state_->association.connection().bytes_sent();
+}
+
+}  // namespace sluice::net

@@ -1,0 +1,100 @@
+// The requesting side of an association: what a destination is sent through.
+//
+//   auto association = Requestor::open(options);
+//   auto response = association->store(context_id, sop_class_uid, sop_instance_uid, data);
+//   association->release();
+//
+// dcmnet runs over a connection of ours: TCP_NODELAY, one write per PDU,
+// TCP_QUICKACK while waiting, deadlines on the monotonic clock. One thread per
+// association; ASC_initializeNetwork happens once, before the first.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gateway/base/error.h"
+
+namespace sluice::net {
+
+struct ProposedContext {
+  std::string abstract_syntax;
+  std::vector<std::string> transfer_syntaxes;
+};
+
+struct AcceptedContext {
+  std::uint8_t id = 0;  // odd
+  std::string abstract_syntax;
+  std::string transfer_syntax;
+};
+
+struct RequestorOptions {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string calling_ae_title;
+  std::string called_ae_title;
+  std::uint32_t max_pdu = 131072;
+  std::chrono::milliseconds connect_timeout{10'000};
+  std::chrono::milliseconds response_timeout{60'000};
+  std::vector<ProposedContext> contexts;  // at most 128; ids are given in order
+};
+
+// The bytes of a data set, in order.
+class DataSource {
+ public:
+  virtual ~DataSource() = default;
+  // Fills the buffer; 0 at the end. Errors abort the association.
+  [[nodiscard]] virtual Result<std::size_t> read(std::span<std::byte> buffer) = 0;
+};
+
+struct StoreResponse {
+  std::uint16_t status = 0;
+  std::string error_comment;  // (0000,0902), escaped by whoever shows it
+};
+
+class Requestor {
+ public:
+  // Errors: transient for connection, time-out and transient rejection; configuration
+  // for a permanent rejection, with the standard's reason (PS3.8 9.3.4).
+  [[nodiscard]] static Result<Requestor> open(const RequestorOptions& options);
+  ~Requestor();  // aborts when not released
+  Requestor(Requestor&&) noexcept;
+  Requestor& operator=(Requestor&&) noexcept;
+  Requestor(const Requestor&) = delete;
+  Requestor& operator=(const Requestor&) = delete;
+
+  [[nodiscard]] const std::vector<AcceptedContext>& contexts() const;
+
+  // C-STORE (PS3.7 9.1.1). The response counts only with the right message id,
+  // context, command field and UIDs. Errors: transient; the association is then
+  // closed, and after the last data PDV the peer may have kept the instance.
+  [[nodiscard]] Result<StoreResponse> store(std::uint8_t context_id,
+                                            const std::string& sop_class_uid,
+                                            const std::string& sop_instance_uid, DataSource& data);
+
+  // C-ECHO on a context of the Verification SOP class. Errors: transient.
+  [[nodiscard]] Result<std::uint16_t> echo(std::uint8_t context_id);
+
+  // A-RELEASE, under the response deadline; aborts when the peer does not answer.
+  void release();
+
+  // False after an error, an abort or release by the peer, also between messages.
+  [[nodiscard]] bool is_open() const;
+
+  // Ends what is under way with an error. From any thread, while the object lives.
+  void interrupt() noexcept;
+
+  [[nodiscard]] std::uint64_t bytes_sent() const;
+
+ private:
+  struct State;
+  explicit Requestor(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::net

@@ -1,0 +1,102 @@
+// A SOP instance on its way through a chain: where it came from, what its header
+// says, and what the filters have changed so far.
+//
+// Reads see earlier edits. Every edit a filter makes goes through change() or
+// replace(), so that it is counted, logged, shown by `explain` and, where asked,
+// recorded in Original Attributes Sequence (0400,0561). One thread; the header
+// must outlive it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/dicom/header.h"
+#include "gateway/dicom/patch.h"
+
+namespace sluice {
+
+struct Provenance {
+  std::string id;  // of the instance in spool, queue and log
+  std::string calling_ae_title;
+  std::string called_ae_title;
+  std::string peer_address;
+  std::string listener;
+  std::string sop_class_uid;     // (0000,0002) of the C-STORE-RQ
+  std::string sop_instance_uid;  // (0000,1000) of the C-STORE-RQ
+  std::chrono::system_clock::time_point received_at;
+};
+
+// How an edit is remembered in the data set (PS3.3 C.12.1.1.9).
+enum class Record {
+  none,           // not at all: padding, or switched off
+  coerced,        // valid before: Modified Attributes Sequence (0400,0550), top level only
+  nonconforming,  // broke its VR: Nonconforming Modified Attributes Sequence (0400,0551)
+};
+
+struct Change {
+  std::string filter;  // the step's name in the chain
+  std::string path;    // "StudyInstanceUID", "ReferencedStudySequence[0].ReferencedSOPInstanceUID"
+  std::string reason;  // a fixed word or two: "leading zero", "collision"
+  std::string before;  // text; "" when there was none
+  std::string after;
+};
+
+class Instance {
+ public:
+  Instance(Provenance provenance, const dicom::Header& header);
+
+  [[nodiscard]] const Provenance& provenance() const { return provenance_; }
+  [[nodiscard]] const dicom::Header& header() const { return patch_.header(); }
+  [[nodiscard]] const dicom::Patch& patch() const { return patch_; }
+  [[nodiscard]] const std::vector<Change>& changes() const { return changes_; }
+
+  // Top level, as text without padding; "" when absent or empty.
+  [[nodiscard]] std::string text(dicom::Tag tag) const { return patch_.text(tag); }
+
+  // Sets a top-level attribute. Equal text is no change. Errors: permanent.
+  [[nodiscard]] Result<void> change(dicom::Tag tag, std::string_view text, std::string_view reason,
+                                    Record record);
+
+  // Sets one element at any depth; value as text of its VR. Errors: permanent.
+  [[nodiscard]] Result<void> change(dicom::ElementIndex index, std::string_view text,
+                                    std::string_view reason, Record record);
+
+  // True when (0008,0018) as received is not the command's (0000,1000), padding aside.
+  [[nodiscard]] bool has_uid_mismatch() const;
+
+  // A filter's word that the mismatch is to be lived with.
+  void settle_uid_mismatch() { mismatch_settled_ = true; }
+  [[nodiscard]] bool is_uid_mismatch_settled() const { return mismatch_settled_; }
+
+  // Called by the chain: the name that the following changes bear.
+  void begin_step(std::string_view name) { step_ = name; }
+
+  // Called by the chain, once, behind the last step: adds one item to Original
+  // Attributes Sequence with what was to be recorded. Its time is the time of
+  // receipt, so that a retry sends the same bytes. Errors: permanent.
+  [[nodiscard]] Result<void> record_original_attributes();
+
+ private:
+  struct Original {
+    std::optional<dicom::ElementIndex> index;  // where it stood; nullopt: it was absent
+    dicom::Tag tag;
+    Record record = Record::none;
+  };
+  void remember(const Original& original);
+  void note(std::string path, dicom::Vr vr, std::string_view reason, std::string_view before,
+            std::string_view after);
+
+  Provenance provenance_;
+  dicom::Patch patch_;
+  std::vector<Change> changes_;
+  std::vector<Original> originals_;  // the first edit of each element only
+  std::string step_;
+  bool mismatch_settled_ = false;
+};
+
+}  // namespace sluice

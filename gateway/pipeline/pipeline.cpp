@@ -1,0 +1,175 @@
+#include "gateway/pipeline/pipeline.h"
+
+#include <algorithm>
+#include <set>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+
+namespace sluice {
+namespace {
+
+// PS3.4 Table B.2-1: the data set does not match the SOP class or command.
+constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
+
+Verdict mismatch() {
+  return Reject{kDataSetDoesNotMatch, "SOP Instance UID unlike the command's"};
+}
+
+std::string_view name_of(const Verdict& verdict) {
+  if (std::holds_alternative<Pass>(verdict)) return "pass";
+  if (std::holds_alternative<Drop>(verdict)) return "drop";
+  if (std::holds_alternative<Reject>(verdict)) return "reject";
+  return "quarantine";
+}
+
+void report(const Provenance& provenance, const RouteDecision& decision) {
+  for (const Change& change : decision.changes) {
+    count("sluice_changes_total", {{"filter", change.filter}, {"reason", change.reason}});
+    if (change.path == "SeriesNumber") {
+      log::info("series number changed", {{"id", provenance.id},
+                                          {"route", decision.route},
+                                          {"filter", change.filter},
+                                          {"reason", change.reason},
+                                          {"change", change.before + " -> " + change.after}});
+    } else {
+      log::debug("changed", {{"id", provenance.id},
+                             {"route", decision.route},
+                             {"filter", change.filter},
+                             {"attribute", change.path},
+                             {"reason", change.reason},
+                             {"before", change.before},
+                             {"after", change.after}});
+    }
+  }
+  count("sluice_verdicts_total", {{"route", decision.route},
+                                  {"filter", decision.filter},
+                                  {"verdict", std::string(name_of(decision.verdict))}});
+}
+
+}  // namespace
+
+const Reject* Decision::rejected() const {
+  for (const RouteDecision& route : routes) {
+    if (const auto* reject = std::get_if<Reject>(&route.verdict)) return reject;
+  }
+  return nullptr;
+}
+
+void Pipeline::add_filters(const config::Config& config, std::span<const FilterType> types,
+                           const std::string& site_key, config::Mistakes& mistakes) {
+  std::string known;
+  for (const FilterType& type : types) {
+    known += known.empty() ? "" : ", ";
+    known += type.type;
+  }
+  for (const config::FilterEntry& entry : config.filters) {
+    config::Table options = entry.options;
+    const auto type = std::ranges::find(types, entry.type, &FilterType::type);
+    if (type == types.end()) {
+      options.mistake("type", "filter '" + entry.name + "': unknown type '" + entry.type +
+                                  "'; known are " + known);
+      continue;
+    }
+    filters_.push_back({entry.name, type->make(options, {entry.name, site_key})});
+    options.finish();
+  }
+  // A route may name a type that no [[filter]] configures: it then has its defaults.
+  for (const FilterType& type : types) {
+    const bool taken = std::ranges::any_of(
+        config.filters, [&](const config::FilterEntry& entry) { return entry.name == type.type; });
+    if (taken) continue;
+    config::Table defaults = config::Table::parse("", mistakes);
+    const std::string name(type.type);
+    filters_.push_back({name, type.make(defaults, {name, site_key})});
+  }
+}
+
+std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
+                                          std::span<const FilterType> types,
+                                          const std::string& site_key, config::Mistakes& mistakes) {
+  auto pipeline = std::make_unique<Pipeline>();
+  pipeline->add_filters(config, types, site_key, mistakes);
+  for (const config::Route& route : config.routes) {
+    Chain chain;
+    for (const std::string& name : route.filters) {
+      const auto filter = std::ranges::find(pipeline->filters_, name, &Step::name);
+      if (filter == pipeline->filters_.end()) {
+        const bool configured = std::ranges::any_of(
+            config.filters, [&](const config::FilterEntry& entry) { return entry.name == name; });
+        if (configured) continue;  // its type is unknown, which was said
+        std::string known;
+        for (const Step& step : pipeline->filters_) {
+          if (!known.empty()) known += ", ";
+          known += step.name;
+        }
+        mistakes.add(route.line, "route '" + route.name + "': no filter is called '" + name +
+                                     "'; known are " + known);
+        continue;
+      }
+      chain.steps.push_back(*filter);
+    }
+    pipeline->chains_.push_back(std::move(chain));
+    pipeline->routes_.emplace_back(route, mistakes);
+  }
+  return pipeline;
+}
+
+Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledger& ledger) {
+  for (const Step& step : chain.steps) {
+    instance.begin_step(step.name);
+    auto verdict = step.filter->apply(instance, ledger);
+    if (!verdict) return failure(verdict.error().code, step.name + ": " + verdict.error().message);
+    if (!std::holds_alternative<Pass>(*verdict)) return Run{std::move(*verdict), step.name};
+  }
+  if (instance.has_uid_mismatch() && !instance.is_uid_mismatch_settled()) {
+    return Run{mismatch(), ""};
+  }
+  if (const auto recorded = instance.record_original_attributes(); !recorded) {
+    return tl::unexpected(recorded.error());
+  }
+  return Run{Pass{}, ""};
+}
+
+Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
+                                  Ledger& ledger) const {
+  const Instance received(provenance, header);
+  Decision decision;
+  std::set<std::string, std::less<>> served;
+  for (std::size_t index = 0; index < routes_.size(); ++index) {
+    const Route& route = routes_[index];
+    if (!route.takes(received)) continue;
+    Instance instance(provenance, header);
+    auto run = Pipeline::run(chains_[index], instance, ledger);
+    if (!run) return tl::unexpected(run.error());
+    RouteDecision made{
+        route.name(), std::move(run->verdict), std::move(run->filter), {}, instance.changes()};
+    if (std::holds_alternative<Pass>(made.verdict)) {
+      for (const std::string& destination : route.destinations()) {
+        if (served.insert(destination).second) made.destinations.push_back(destination);
+      }
+    }
+    report(provenance, made);
+    decision.routes.push_back(std::move(made));
+    if (route.is_final()) break;
+  }
+  if (decision.routes.empty() && received.has_uid_mismatch()) {
+    decision.routes.push_back({"", mismatch(), "", {}, {}});
+  }
+  return decision;
+}
+
+Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger) const {
+  const auto found = std::ranges::find(routes_, route, &Route::name);
+  if (found == routes_.end()) {
+    return failure(ErrorCode::configuration,
+                   "the configuration has no route '" + std::string(route) +
+                       "' any more; put it back, or 'sluice queue retry' to route it anew");
+  }
+  auto run =
+      Pipeline::run(chains_[static_cast<std::size_t>(found - routes_.begin())], instance, ledger);
+  if (!run) return tl::unexpected(run.error());
+  return std::move(run->verdict);
+}
+
+}  // namespace sluice

@@ -1,0 +1,77 @@
+// Routes and chains: what happens to an instance, decided by the configuration.
+//
+// decide() runs on receipt, before the answer; apply() runs the chain of one route
+// again when sending and leaves the edits in the instance. Both are const and may
+// run on any number of threads.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/config/config.h"
+#include "gateway/pipeline/filter.h"
+#include "gateway/pipeline/instance.h"
+#include "gateway/pipeline/route.h"
+
+namespace sluice {
+
+// What one matching route says.
+struct RouteDecision {
+  std::string route;
+  Verdict verdict;
+  std::string filter;                     // the step that gave a verdict other than Pass
+  std::vector<std::string> destinations;  // without those that an earlier route serves
+  std::vector<Change> changes;            // what the chain will do when sending
+};
+
+struct Decision {
+  std::vector<RouteDecision> routes;             // empty: no route takes it
+  [[nodiscard]] const Reject* rejected() const;  // of the first route that rejects, or nullptr
+};
+
+class Pipeline {
+ public:
+  // Builds every filter and route. Notes every mistake; usable only without any.
+  [[nodiscard]] static std::unique_ptr<Pipeline> build(const config::Config& config,
+                                                       std::span<const FilterType> types,
+                                                       const std::string& site_key,
+                                                       config::Mistakes& mistakes);
+
+  // A SOP Instance UID unlike the command's is rejected (A900) by every route whose
+  // chain has not settled it, and by the absence of a route.
+  // Errors: transient, of the ledger; permanent, when an edit cannot be made.
+  [[nodiscard]] Result<Decision> decide(const Provenance& provenance, const dicom::Header& header,
+                                        Ledger& ledger) const;
+
+  // Errors: as decide(); configuration, when no route has this name any more.
+  [[nodiscard]] Result<Verdict> apply(std::string_view route, Instance& instance,
+                                      Ledger& ledger) const;
+
+  [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  struct Step {
+    std::string name;
+    std::shared_ptr<const Filter> filter;
+  };
+  struct Chain {
+    std::vector<Step> steps;
+  };
+  struct Run {
+    Verdict verdict;
+    std::string filter;
+  };
+  [[nodiscard]] static Result<Run> run(const Chain& chain, Instance& instance, Ledger& ledger);
+  void add_filters(const config::Config& config, std::span<const FilterType> types,
+                   const std::string& site_key, config::Mistakes& mistakes);
+
+  std::vector<Step> filters_;  // by name, in the order of the file; then types by default
+  std::vector<Route> routes_;
+  std::vector<Chain> chains_;  // one per route
+};
+
+}  // namespace sluice

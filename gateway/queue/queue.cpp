@@ -1,0 +1,270 @@
+#include "gateway/queue/queue.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "gateway/base/log.h"
+#include "gateway/queue/queue_rows.h"
+#include "gateway/queue/queue_writer.h"
+#include "gateway/queue/work_signal.h"
+
+namespace sluice {
+namespace {
+
+using sqlite::Connection;
+
+// Deferred deliveries that become ready with one claim: a long outage makes many due at
+// once, and one claim must not hold up the others.
+constexpr std::size_t kDueAtOnce = 1000;
+constexpr std::size_t kForgottenAtOnce = 500;
+
+Time now() {
+  return std::chrono::system_clock::now();
+}
+
+class SqliteQueue final : public Queue {
+ public:
+  SqliteQueue(const std::string& path, std::unique_ptr<Connection> writing,
+              std::unique_ptr<Connection> reading, Hooks hooks,
+              const std::vector<rows::Waiting>& waiting, bool threaded)
+      : reading_(std::move(reading)) {
+    for (const rows::Waiting& one : waiting) signal_.add(one);
+    writer_ = std::make_unique<QueueWriter>(path, std::move(writing), std::move(hooks), signal_,
+                                            threaded);
+  }
+
+  Result<void> add(const InstanceRow& instance,
+                   const std::vector<DeliveryRow>& deliveries) override {
+    return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+                           auto added = rows::add(db, instance, deliveries, now());
+                           if (!added) return added;
+                           bool done = true;
+                           for (const DeliveryRow& delivery : deliveries) {
+                             done = done && is_final(delivery.state);
+                             tell_ready(effects, delivery.destination);
+                           }
+                           if (done) effects.instances_done.push_back(instance.id);
+                           return {};
+                         },
+                         .adds = true});
+  }
+
+  Result<std::vector<QueueEntry>> claim(std::string_view destination, std::size_t limit) override {
+    std::vector<QueueEntry> claimed;
+    const auto apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      auto due = signal_.due(destination, std::max(limit, kDueAtOnce));
+      for (const rows::Waiting& one : due) {
+        if (auto made = rows::make_ready(db, one); !made) return made;
+      }
+      auto found = rows::claim(db, destination, limit, now());
+      if (!found) return tl::unexpected(found.error());
+      claimed = std::move(*found);
+      if (!due.empty()) {
+        effects.signals.emplace_back(
+            [due = std::move(due)](WorkSignal& signal) { signal.remove(due); });
+      }
+      if (claimed.size() < limit) {
+        effects.signals.emplace_back(
+            [name = std::string(destination)](WorkSignal& signal) { signal.set_empty(name); });
+      }
+      return {};
+    };
+    auto done = writer_->run({.apply = apply, .durable = false});
+    if (!done) return tl::unexpected(done.error());
+    return claimed;
+  }
+
+  void finish(const Outcome& outcome) override {
+    writer_->post({.apply = [outcome](Connection& db, Effects& effects) -> Result<void> {
+      auto finished = rows::finish(db, outcome, now());
+      if (!finished) return tl::unexpected(finished.error());
+      if (finished->rows == 0) {
+        log::info("outcome of a delivery that is not being sent any more",
+                  {{"id", outcome.instance_id}, {"destination", outcome.destination}});
+      }
+      if (finished->instance_done) effects.instances_done.push_back(outcome.instance_id);
+      for (rows::Waiting& waiting : finished->waiting) {
+        effects.signals.emplace_back(
+            [waiting = std::move(waiting)](WorkSignal& signal) { signal.add(waiting); });
+      }
+      if (outcome.state == DeliveryState::ready) tell_ready(effects, outcome.destination);
+      return {};
+    }});
+  }
+
+  void release(const std::string& instance_id, std::string_view destination) override {
+    writer_->post({.apply = [instance_id, name = std::string(destination)](
+                                Connection& db, Effects& effects) -> Result<void> {
+                     auto released = rows::release(db, instance_id, name, now());
+                     if (released) tell_ready(effects, name);
+                     return released;
+                   },
+                   .durable = false});
+  }
+
+  bool wait_for_work(std::string_view destination,
+                     std::chrono::steady_clock::time_point until) override {
+    return signal_.wait(destination, until);
+  }
+
+  void wake() override { signal_.wake(); }
+
+  Result<void> flush() override {
+    return writer_->run({.apply = [](Connection&, Effects&) -> Result<void> { return {}; }});
+  }
+
+  Result<std::vector<QueueEntry>> list(const QueueFilter& filter) override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::list(*reading_, filter);
+  }
+
+  Result<std::vector<Count>> counts() override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::counts(*reading_);
+  }
+
+  Result<std::vector<std::string>> unfinished_instances() override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::unfinished_instances(*reading_);
+  }
+
+  Result<std::size_t> retry(const QueueFilter& filter) override {
+    std::size_t rows = 0;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      auto changed = rows::retry(db, filter, now());
+      if (!changed) return tl::unexpected(changed.error());
+      rows = changed->rows;
+      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      return {};
+    }});
+    if (!done) return tl::unexpected(done.error());
+    return rows;
+  }
+
+  Result<std::vector<QueueEntry>> claim_for_reroute(std::size_t limit) override {
+    {
+      // Asked for regularly, and there is hardly ever one: a look costs no transaction.
+      const std::lock_guard lock(reading_mutex_);
+      auto waits = rows::has_reroutes(*reading_);
+      if (!waits) return tl::unexpected(waits.error());
+      if (!*waits) return std::vector<QueueEntry>{};
+    }
+    std::vector<QueueEntry> claimed;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
+                                auto found = rows::claim_for_reroute(db, limit);
+                                if (!found) return tl::unexpected(found.error());
+                                claimed = std::move(*found);
+                                return {};
+                              },
+                              .durable = false});
+    if (!done) return tl::unexpected(done.error());
+    return claimed;
+  }
+
+  Result<void> reroute(const std::string& instance_id,
+                       const std::vector<DeliveryRow>& deliveries) override {
+    return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      auto changed = rows::reroute(db, instance_id, deliveries, now());
+      if (!changed) return tl::unexpected(changed.error());
+      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      return tell_done(db, effects, changed->instances);
+    }});
+  }
+
+  Result<std::size_t> discard(const QueueFilter& filter, std::string_view who,
+                              std::string_view why) override {
+    const std::string reason = "discarded by " + std::string(who) + ": " + std::string(why);
+    std::size_t rows = 0;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      auto changed = rows::discard(db, filter, reason, now());
+      if (!changed) return tl::unexpected(changed.error());
+      rows = changed->rows;
+      return tell_done(db, effects, changed->instances);
+    }});
+    if (!done) return tl::unexpected(done.error());
+    return rows;
+  }
+
+  // In small transactions: years of history must not keep a sender waiting.
+  Result<std::size_t> forget_before(Time time) override {
+    std::size_t forgotten = 0;
+    for (;;) {
+      Result<std::vector<std::int64_t>> old;
+      {
+        const std::lock_guard lock(reading_mutex_);
+        old = rows::forgettable(*reading_, time, kForgottenAtOnce);
+      }
+      if (!old) return tl::unexpected(old.error());
+      if (old->empty()) return forgotten;
+      auto done =
+          writer_->run({.apply = [&](Connection& db, Effects&) { return rows::forget(db, *old); }});
+      if (!done) return tl::unexpected(done.error());
+      forgotten += old->size();
+    }
+  }
+
+  bool is_faulted() const override { return writer_->is_faulted(); }
+
+ private:
+  static bool is_final(DeliveryState state) {
+    return state == DeliveryState::delivered || state == DeliveryState::dropped ||
+           state == DeliveryState::discarded;
+  }
+
+  static void tell_ready(Effects& effects, const std::string& destination) {
+    if (destination.empty()) return;
+    effects.signals.emplace_back(
+        [destination](WorkSignal& signal) { signal.set_ready(destination); });
+  }
+
+  static Result<void> tell_done(Connection& db, Effects& effects,
+                                const std::set<std::int64_t>& instances) {
+    auto done = rows::superfluous_files_of(db, instances);
+    if (!done) return tl::unexpected(done.error());
+    effects.instances_done = std::move(*done);
+    return {};
+  }
+
+  WorkSignal signal_;
+  std::mutex reading_mutex_;
+  std::unique_ptr<Connection> reading_;
+  std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses signal_
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks) {
+  auto writing = Connection::open(path, rows::kFormat);
+  if (!writing) return tl::unexpected(writing.error());
+  auto reading = Connection::open(path, rows::kFormat);
+  if (!reading) return tl::unexpected(reading.error());
+  Connection& db = **writing;
+  if (auto begun = db.run("BEGIN IMMEDIATE"); !begun) return tl::unexpected(begun.error());
+  auto recovered = rows::recover(db, now());
+  if (recovered) recovered = db.run("COMMIT");
+  db.roll_back();
+  if (!recovered) return tl::unexpected(recovered.error());
+  const auto waiting = rows::waiting(db, now());
+  if (!waiting) return tl::unexpected(waiting.error());
+  return std::make_unique<SqliteQueue>(path, std::move(*writing), std::move(*reading),
+                                       std::move(hooks), *waiting, true);
+}
+
+Result<std::unique_ptr<Queue>> Queue::open_beside(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return failure(ErrorCode::configuration,
+                   path + ": no queue here; is this the data_dir of a gateway that has run?");
+  }
+  auto writing = Connection::open(path, rows::kFormat);
+  if (!writing) return tl::unexpected(writing.error());
+  auto reading = Connection::open(path, rows::kFormat);
+  if (!reading) return tl::unexpected(reading.error());
+  return std::make_unique<SqliteQueue>(path, std::move(*writing), std::move(*reading), Hooks{},
+                                       std::vector<rows::Waiting>{}, false);
+}
+
+}  // namespace sluice

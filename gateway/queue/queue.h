@@ -1,0 +1,195 @@
+// What was received and where it still has to go: a row per instance and a row per
+// delivery, in SQLite (WAL, synchronous=FULL) beside the spool. Only this folder
+// has the SQL of the queue.
+//
+//   ready -> sending -> delivered
+//                    -> deferred -> sending ...   the destination is away: tried again later
+//                    -> held                      refused: a person must look
+//   quarantined                                   a filter or no route: a person must look
+//   dropped, discarded                            ended without delivery, with a reason
+//
+// delivered, dropped and discarded are final. When the last delivery of an instance
+// is final its file is removed; the row stays as history.
+//
+// All writes go through one thread that commits whatever has gathered while the
+// commit before ran: one directory sync and one fsync answer many associations. A
+// commit that fails faults the queue: every later write is refused until it is
+// opened again. Only a full disk and a lock held too long by another process fault
+// nothing: adds are refused then, and outcomes are kept and written later.
+//
+// An add() that failed must be followed by removing the instance's file: after a
+// power cut its rows may be found again, and without a file nothing is sent.
+//
+// Back-off runs on the monotonic clock; after a restart no delivery waits longer than
+// its last back-off, whatever happened to the wall clock. Safe from any thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+
+namespace sluice {
+
+using Time = std::chrono::system_clock::time_point;
+
+enum class DeliveryState {
+  ready,
+  sending,
+  delivered,
+  deferred,
+  held,
+  quarantined,
+  dropped,
+  discarded
+};
+[[nodiscard]] std::string_view to_string(DeliveryState state);
+[[nodiscard]] std::optional<DeliveryState> parse_delivery_state(std::string_view text);
+
+// An instance as received.
+struct InstanceRow {
+  std::string id = {};
+  Time received_at = {};
+  std::string calling_ae_title = {};
+  std::string called_ae_title = {};
+  std::string peer_address = {};
+  std::string listener = {};
+  std::string sop_class_uid = {};
+  std::string sop_instance_uid = {};
+  std::string study_instance_uid = {};  // as received; "" when absent
+  std::string series_instance_uid = {};
+  std::string transfer_syntax_uid = {};
+  std::uint64_t data_set_offset = 0;
+  std::uint64_t data_set_length = 0;
+  std::string digest = {};
+};
+
+struct DeliveryRow {
+  std::string instance_id = {};
+  std::string route = {};
+  std::string destination = {};  // "" while quarantined or dropped
+  DeliveryState state = DeliveryState::ready;
+  std::string reason = {};  // of the last outcome; "" when there was none
+  std::string status = {};  // DIMSE status of the last answer, "B000"; or ""
+  int attempts = 0;         // in all
+  int failures = 0;         // refusals of this instance by the destination
+  Time next_attempt = {};   // when deferred
+  Time updated_at = {};
+};
+
+struct QueueEntry {
+  InstanceRow instance;
+  DeliveryRow delivery;
+};
+
+// How one attempt ended.
+struct Outcome {
+  std::string instance_id = {};
+  std::string destination = {};
+  DeliveryState state = DeliveryState::delivered;  // delivered, deferred or held
+  std::string reason = {};
+  std::string status = {};
+  bool counts_as_failure = false;  // a refusal of this instance, not an absent destination
+  std::chrono::milliseconds retry_after{0};  // when deferred
+  std::string route = {};                    // "" is any: two routes may lead to one destination
+};
+
+struct QueueFilter {
+  std::string instance_id = {};  // "" is any, in all of these
+  std::string destination = {};
+  std::string sop_instance_uid = {};
+  std::vector<DeliveryState> states = {};
+  std::size_t limit = 1000;  // of list(); retry() and discard() take all that match
+};
+
+class Queue {
+ public:
+  // `before_commit` runs in the writing thread before each commit that adds
+  // instances or notes that files were removed: the spool's directory sync.
+  // `file_done` is called there after a commit that made the last delivery of an
+  // instance final: it removes the file. It is called again after a crash, also for
+  // files that are gone. Deliveries found `sending` are ready again.
+  // Errors: configuration, corrupt, with the path and what to do.
+  struct Hooks {
+    std::function<Result<void>()> before_commit = {};
+    std::function<void(const std::string& instance_id)> file_done = {};
+  };
+  [[nodiscard]] static Result<std::unique_ptr<Queue>> open(const std::string& path, Hooks hooks);
+
+  // For the command line beside a running gateway: no writing thread, nothing is
+  // changed at start; writes are transactions of their own. Errors: as open(), and
+  // configuration when there is no file.
+  [[nodiscard]] static Result<std::unique_ptr<Queue>> open_beside(const std::string& path);
+
+  virtual ~Queue() = default;
+
+  // Durable on return. Errors: transient; permanent, when the id is known already or
+  // there is no delivery.
+  [[nodiscard]] virtual Result<void> add(const InstanceRow& instance,
+                                         const std::vector<DeliveryRow>& deliveries) = 0;
+
+  // Up to `limit` deliveries that are ready or due, oldest received first, now `sending`.
+  [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim(std::string_view destination,
+                                                              std::size_t limit) = 0;
+
+  // Returns at once; written with the next commit. A delivery that is not `sending`
+  // (discarded meanwhile) stays as it is. Any state but `sending` may be the outcome.
+  virtual void finish(const Outcome& outcome) = 0;
+
+  // `sending` -> `ready` without an attempt: claimed, but not tried.
+  virtual void release(const std::string& instance_id, std::string_view destination) = 0;
+
+  // Blocks until this destination has something to claim, `until` has passed or
+  // wake() was called. True if there may be work. A wake() while a thread does not
+  // wait ends its next wait at once, so that none is missed.
+  virtual bool wait_for_work(std::string_view destination,
+                             std::chrono::steady_clock::time_point until) = 0;
+  virtual void wake() = 0;
+
+  // Waits until everything said so far is committed. Errors: transient.
+  [[nodiscard]] virtual Result<void> flush() = 0;
+
+  [[nodiscard]] virtual Result<std::vector<QueueEntry>> list(const QueueFilter& filter) = 0;
+  // Deliveries by destination and state.
+  struct Count {
+    std::string destination;
+    DeliveryState state;
+    std::uint64_t count;
+  };
+  [[nodiscard]] virtual Result<std::vector<Count>> counts() = 0;
+  // The ids of all instances whose file must exist.
+  [[nodiscard]] virtual Result<std::vector<std::string>> unfinished_instances() = 0;
+
+  // held, deferred or quarantined deliveries become ready at once; failures count
+  // from 0 again. One that has no destination waits for reroute(). Returns how many.
+  [[nodiscard]] virtual Result<std::size_t> retry(const QueueFilter& filter) = 0;
+
+  // Quarantined ones of `retry`: the running gateway takes them up and replaces
+  // them by what today's routes say. One that was claimed is not offered again until
+  // the next retry() or start.
+  [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim_for_reroute(std::size_t limit) = 0;
+  // A destination that has a delivery of this instance already keeps that one and gets
+  // no second. Errors: transient; permanent, when nothing of it is quarantined.
+  [[nodiscard]] virtual Result<void> reroute(const std::string& instance_id,
+                                             const std::vector<DeliveryRow>& deliveries) = 0;
+
+  // Ends every unfinished delivery that matches; `who` and `why` stay with the row as
+  // its reason.
+  // Files are removed by the running gateway, or at its next start.
+  [[nodiscard]] virtual Result<std::size_t> discard(const QueueFilter& filter, std::string_view who,
+                                                    std::string_view why) = 0;
+
+  // Removes the history of instances received before this whose file is gone. Returns
+  // how many.
+  [[nodiscard]] virtual Result<std::size_t> forget_before(Time time) = 0;
+
+  [[nodiscard]] virtual bool is_faulted() const = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,29 @@
+// How rows become values and values rows; for the files queue_*.cpp.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/sqlite.h"
+#include "gateway/queue/queue.h"
+
+namespace sluice::rows {
+
+struct Entry {
+  QueueEntry entry;
+  std::int64_t delivery = 0;  // deliveries.delivery
+  std::int64_t instance = 0;  // instances.sequence
+};
+
+// A query for read_entries(). Tables: i is instances, d is deliveries.
+[[nodiscard]] std::string entries_where(std::string_view conditions);
+
+[[nodiscard]] Result<std::vector<Entry>> read_entries(sqlite::Connection& db, std::string_view sql,
+                                                      const std::vector<sqlite::Value>& values);
+
+[[nodiscard]] Result<void> insert_deliveries(sqlite::Connection& db, std::int64_t instance,
+                                             const std::vector<DeliveryRow>& deliveries, Time now);
+
+}  // namespace sluice::rows

@@ -1,0 +1,312 @@
+#include "gateway/queue/queue_rows.h"
+#include "gateway/queue/queue_entry.h"
+
+#include <algorithm>
+#include <array>
+
+namespace sluice {
+namespace {
+
+constexpr std::array<std::string_view, 8> kStateNames = {
+    "ready", "sending", "delivered", "deferred", "held", "quarantined", "dropped", "discarded"};
+
+}  // namespace
+
+std::string_view to_string(DeliveryState state) {
+  return kStateNames.at(static_cast<std::size_t>(state));
+}
+
+std::optional<DeliveryState> parse_delivery_state(std::string_view text) {
+  for (std::size_t n = 0; n < kStateNames.size(); ++n) {
+    if (kStateNames.at(n) == text) return static_cast<DeliveryState>(n);
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice
+
+namespace sluice::rows {
+namespace {
+
+using sqlite::Value;
+
+constexpr std::string_view kSchema = R"(
+CREATE TABLE instances(
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  received_at INTEGER NOT NULL,
+  calling_ae_title TEXT NOT NULL,
+  called_ae_title TEXT NOT NULL,
+  peer_address TEXT NOT NULL,
+  listener TEXT NOT NULL,
+  sop_class_uid TEXT NOT NULL,
+  sop_instance_uid TEXT NOT NULL,
+  study_instance_uid TEXT NOT NULL,
+  series_instance_uid TEXT NOT NULL,
+  transfer_syntax_uid TEXT NOT NULL,
+  data_set_offset INTEGER NOT NULL,
+  data_set_length INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  file INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX instances_by_sop_instance_uid ON instances(sop_instance_uid);
+CREATE INDEX instances_with_file ON instances(sequence) WHERE file = 1;
+CREATE TABLE deliveries(
+  delivery INTEGER PRIMARY KEY,
+  instance INTEGER NOT NULL REFERENCES instances(sequence) ON DELETE CASCADE,
+  route TEXT NOT NULL,
+  destination TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('ready', 'sending', 'delivered', 'deferred', 'held',
+                                       'quarantined', 'dropped', 'discarded')),
+  reason TEXT NOT NULL,
+  status TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  retry_after_ms INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  reroute INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (instance, route, destination)
+);
+CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
+)";
+
+Time to_time(std::int64_t microseconds) {
+  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
+}
+
+Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
+                             Time now) {
+  // Nobody sends it yet, and it has not been tried: it can be neither of these.
+  const bool to_be_sent =
+      row.state == DeliveryState::sending || row.state == DeliveryState::deferred;
+  return db.run(
+      "INSERT INTO deliveries(instance, route, destination, state, reason, status, attempts, "
+      "failures, next_attempt, retry_after_ms, updated_at) VALUES (?,?,?,?,?,?,?,?,0,0,?)",
+      {instance, row.route, row.destination,
+       to_string(to_be_sent ? DeliveryState::ready : row.state), row.reason, row.status,
+       row.attempts, row.failures, to_microseconds(now)});
+}
+
+// All ids that a query gives in its first column.
+Result<std::vector<std::string>> read_ids(Connection& db, std::string_view sql) {
+  auto statement = db.prepare(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<std::string> ids;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return ids;
+    ids.push_back(statement->text(0));
+  }
+}
+
+}  // namespace
+
+const sqlite::Format kFormat{0x534C5155, 1, kSchema};
+
+std::int64_t to_microseconds(Time time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+std::string entries_where(std::string_view conditions) {
+  return "SELECT i.id, i.received_at, i.calling_ae_title, i.called_ae_title, i.peer_address, "
+         "i.listener, i.sop_class_uid, i.sop_instance_uid, i.study_instance_uid, "
+         "i.series_instance_uid, i.transfer_syntax_uid, i.data_set_offset, i.data_set_length, "
+         "i.digest, d.route, d.destination, d.state, d.reason, d.status, d.attempts, d.failures, "
+         "d.next_attempt, d.updated_at, d.delivery, d.instance "
+         "FROM deliveries d JOIN instances i ON i.sequence = d.instance WHERE " +
+         std::string(conditions);
+}
+
+Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
+                                        const std::vector<Value>& values) {
+  auto row = db.prepare(sql, values);
+  if (!row) return tl::unexpected(row.error());
+  std::vector<Entry> entries;
+  for (;;) {
+    const auto found = row->step();
+    if (!found) return tl::unexpected(found.error());
+    if (!*found) return entries;
+    Entry entry;
+    InstanceRow& instance = entry.entry.instance;
+    instance.id = row->text(0);
+    instance.received_at = to_time(row->integer(1));
+    instance.calling_ae_title = row->text(2);
+    instance.called_ae_title = row->text(3);
+    instance.peer_address = row->text(4);
+    instance.listener = row->text(5);
+    instance.sop_class_uid = row->text(6);
+    instance.sop_instance_uid = row->text(7);
+    instance.study_instance_uid = row->text(8);
+    instance.series_instance_uid = row->text(9);
+    instance.transfer_syntax_uid = row->text(10);
+    instance.data_set_offset = static_cast<std::uint64_t>(row->integer(11));
+    instance.data_set_length = static_cast<std::uint64_t>(row->integer(12));
+    instance.digest = row->text(13);
+    DeliveryRow& delivery = entry.entry.delivery;
+    delivery.instance_id = instance.id;
+    delivery.route = row->text(14);
+    delivery.destination = row->text(15);
+    // The table's CHECK knows the same names.
+    delivery.state = parse_delivery_state(row->text(16)).value_or(DeliveryState::held);
+    delivery.reason = row->text(17);
+    delivery.status = row->text(18);
+    delivery.attempts = static_cast<int>(row->integer(19));
+    delivery.failures = static_cast<int>(row->integer(20));
+    delivery.next_attempt = to_time(row->integer(21));
+    delivery.updated_at = to_time(row->integer(22));
+    entry.delivery = row->integer(23);
+    entry.instance = row->integer(24);
+    entries.push_back(std::move(entry));
+  }
+}
+
+Result<void> insert_deliveries(Connection& db, std::int64_t instance,
+                               const std::vector<DeliveryRow>& deliveries, Time now) {
+  for (const DeliveryRow& delivery : deliveries) {
+    if (auto inserted = insert_delivery(db, instance, delivery, now); !inserted) return inserted;
+  }
+  return {};
+}
+
+Result<void> add(Connection& db, const InstanceRow& row, const std::vector<DeliveryRow>& deliveries,
+                 Time now) {
+  if (deliveries.empty()) {
+    return failure(ErrorCode::permanent, "queue: instance " + row.id + " has no delivery");
+  }
+  auto inserted = db.run(
+      "INSERT INTO instances(id, received_at, calling_ae_title, called_ae_title, peer_address, "
+      "listener, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid, "
+      "transfer_syntax_uid, data_set_offset, data_set_length, digest) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      {row.id, to_microseconds(row.received_at), row.calling_ae_title, row.called_ae_title,
+       row.peer_address, row.listener, row.sop_class_uid, row.sop_instance_uid,
+       row.study_instance_uid, row.series_instance_uid, row.transfer_syntax_uid,
+       static_cast<std::int64_t>(row.data_set_offset),
+       static_cast<std::int64_t>(row.data_set_length), row.digest});
+  if (!inserted) return inserted;
+  return insert_deliveries(db, db.last_row_id(), deliveries, now);
+}
+
+Result<void> make_ready(Connection& db, const Waiting& due) {
+  return db.run(
+      "UPDATE deliveries SET state = 'ready' "
+      "WHERE delivery = ? AND state = 'deferred' AND next_attempt = ?",
+      {due.delivery, due.next_attempt});
+}
+
+Result<std::vector<QueueEntry>> claim(Connection& db, std::string_view destination,
+                                      std::size_t limit, Time now) {
+  static const std::string sql =
+      entries_where("d.state = 'ready' AND d.destination = ? ORDER BY d.instance LIMIT ?");
+  auto entries = read_entries(db, sql, {destination, static_cast<std::int64_t>(limit)});
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<QueueEntry> claimed;
+  claimed.reserve(entries->size());
+  for (Entry& entry : *entries) {
+    auto updated =
+        db.run("UPDATE deliveries SET state = 'sending', updated_at = ? WHERE delivery = ?",
+               {to_microseconds(now), entry.delivery});
+    if (!updated) return tl::unexpected(updated.error());
+    entry.entry.delivery.state = DeliveryState::sending;
+    entry.entry.delivery.updated_at = now;
+    claimed.push_back(std::move(entry.entry));
+  }
+  return claimed;
+}
+
+Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
+  const bool deferred = outcome.state == DeliveryState::deferred;
+  const auto wait = deferred ? std::max(outcome.retry_after, std::chrono::milliseconds{0})
+                             : std::chrono::milliseconds{0};
+  const std::int64_t next_attempt = deferred ? to_microseconds(now + wait) : 0;
+  // `sending` would never end: what a caller cannot name, a person must look at.
+  const DeliveryState state =
+      outcome.state == DeliveryState::sending ? DeliveryState::held : outcome.state;
+  auto updated = db.prepare(
+      "UPDATE deliveries SET state = ?, reason = ?, status = ?, attempts = attempts + 1, "
+      "failures = failures + ?, next_attempt = ?, retry_after_ms = ?, updated_at = ? "
+      "WHERE instance = (SELECT sequence FROM instances WHERE id = ?) AND destination = ? "
+      "AND (? = '' OR route = ?) AND state = 'sending' RETURNING delivery",
+      {to_string(state), outcome.reason, outcome.status, outcome.counts_as_failure ? 1 : 0,
+       next_attempt, wait.count(), to_microseconds(now), outcome.instance_id, outcome.destination,
+       outcome.route, outcome.route});
+  if (!updated) return tl::unexpected(updated.error());
+  Finished finished;
+  for (;;) {
+    const auto row = updated->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) break;
+    ++finished.rows;
+    if (deferred) {
+      finished.waiting.push_back({outcome.destination, updated->integer(0), next_attempt, wait});
+    }
+  }
+  if (finished.rows == 0 || state == DeliveryState::ready || deferred) return finished;
+  auto unfinished = db.prepare(
+      "SELECT 1 FROM deliveries WHERE instance = (SELECT sequence FROM instances WHERE id = ?) AND "
+      "state IN ('ready', 'sending', 'deferred', 'held', 'quarantined') LIMIT 1",
+      {outcome.instance_id});
+  if (!unfinished) return tl::unexpected(unfinished.error());
+  const auto row = unfinished->step();
+  if (!row) return tl::unexpected(row.error());
+  finished.instance_done = !*row;
+  return finished;
+}
+
+Result<void> release(Connection& db, std::string_view instance_id, std::string_view destination,
+                     Time now) {
+  return db.run(
+      "UPDATE deliveries SET state = 'ready', updated_at = ? WHERE instance = "
+      "(SELECT sequence FROM instances WHERE id = ?) AND destination = ? AND state = 'sending'",
+      {to_microseconds(now), instance_id, destination});
+}
+
+Result<void> recover(Connection& db, Time now) {
+  auto recovered =
+      db.run("UPDATE deliveries SET state = 'ready', updated_at = ? WHERE state = 'sending'",
+             {to_microseconds(now)});
+  if (!recovered) return recovered;
+  return db.run(
+      "UPDATE deliveries SET reroute = 1 "
+      "WHERE state = 'quarantined' AND destination = '' AND reroute = 2");
+}
+
+Result<std::vector<Waiting>> waiting(Connection& db, Time now) {
+  auto statement = db.prepare(
+      "SELECT destination, delivery, next_attempt, retry_after_ms FROM deliveries "
+      "WHERE state = 'deferred'");
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<Waiting> all;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return all;
+    Waiting one{statement->text(0), statement->integer(1), statement->integer(2), {}};
+    const std::int64_t left_ms = (one.next_attempt - to_microseconds(now)) / 1000;
+    const std::int64_t whole_ms = std::max<std::int64_t>(0, statement->integer(3));
+    one.left = std::chrono::milliseconds(std::clamp<std::int64_t>(left_ms, 0, whole_ms));
+    all.push_back(std::move(one));
+  }
+}
+
+Result<std::vector<std::string>> unfinished_instances(Connection& db) {
+  return read_ids(db,
+                  "SELECT id FROM instances WHERE sequence IN (SELECT instance FROM deliveries "
+                  "WHERE state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')) "
+                  "ORDER BY id");
+}
+
+Result<std::vector<std::string>> superfluous_files(Connection& db) {
+  return read_ids(db,
+                  "SELECT id FROM instances i WHERE file = 1 AND NOT EXISTS (SELECT 1 FROM "
+                  "deliveries d WHERE d.instance = i.sequence AND d.state IN "
+                  "('ready', 'sending', 'deferred', 'held', 'quarantined'))");
+}
+
+Result<void> note_file_removed(Connection& db, std::string_view instance_id) {
+  return db.run("UPDATE instances SET file = 0 WHERE id = ?", {instance_id});
+}
+
+}  // namespace sluice::rows

@@ -1,0 +1,105 @@
+// The queue's tables and every SQL statement on them. Each function is a step of a
+// transaction that the caller begins and commits.
+//
+// instances   one row per instance received
+//   sequence    the order of receipt; unlike received_at it never goes back
+//   id          of the file in the spool
+//   received_at microseconds since 1970 UTC, as all times here
+//   file        1: the spool has its file. 0: removed, after the last delivery was final
+// deliveries  one row per instance, route and destination
+//   instance    instances.sequence
+//   destination '' while quarantined or dropped
+//   state       as in queue.h, by name, for the person who looks with sqlite3
+//   next_attempt, retry_after_ms  of a deferred one: when, and how long the wait was in
+//               all. A clock that was set back cannot make the wait longer than that.
+//   reroute     of a quarantined one. 0: waits for a person. 1: to be routed again.
+//               2: the running gateway is at it
+//
+// deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
+// their cost does not grow with the history. Only the numbers of counts() do.
+//
+// Format 1 (PRAGMA user_version); application_id is "SLQU".
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/base/sqlite.h"
+#include "gateway/queue/queue.h"
+
+namespace sluice::rows {
+
+using sqlite::Connection;
+
+extern const sqlite::Format kFormat;
+
+[[nodiscard]] std::int64_t to_microseconds(Time time);
+
+// A delivery that waits. `next_attempt` tells this wait from a later one of the same row.
+struct Waiting {
+  std::string destination;
+  std::int64_t delivery = 0;
+  std::int64_t next_attempt = 0;
+  std::chrono::milliseconds left{0};
+};
+
+[[nodiscard]] Result<void> add(Connection& db, const InstanceRow& row,
+                               const std::vector<DeliveryRow>& deliveries, Time now);
+
+// Makes it ready if it still waits this wait.
+[[nodiscard]] Result<void> make_ready(Connection& db, const Waiting& due);
+
+[[nodiscard]] Result<std::vector<QueueEntry>> claim(Connection& db, std::string_view destination,
+                                                    std::size_t limit, Time now);
+
+struct Finished {
+  std::size_t rows = 0;
+  bool instance_done = false;    // its last delivery is final now
+  std::vector<Waiting> waiting;  // when deferred
+};
+[[nodiscard]] Result<Finished> finish(Connection& db, const Outcome& outcome, Time now);
+
+[[nodiscard]] Result<void> release(Connection& db, std::string_view instance_id,
+                                   std::string_view destination, Time now);
+
+// Undoes what a stopped gateway left half done: `sending`, and reroutes.
+[[nodiscard]] Result<void> recover(Connection& db, Time now);
+[[nodiscard]] Result<std::vector<Waiting>> waiting(Connection& db, Time now);
+
+[[nodiscard]] Result<std::vector<std::string>> unfinished_instances(Connection& db);
+// Instances that need their file no longer and are said to have one.
+[[nodiscard]] Result<std::vector<std::string>> superfluous_files(Connection& db);
+// The same, of these instances only.
+[[nodiscard]] Result<std::vector<std::string>> superfluous_files_of(
+    Connection& db, const std::set<std::int64_t>& instances);
+[[nodiscard]] Result<void> note_file_removed(Connection& db, std::string_view instance_id);
+
+[[nodiscard]] Result<std::vector<QueueEntry>> list(Connection& db, const QueueFilter& filter);
+[[nodiscard]] Result<std::vector<Queue::Count>> counts(Connection& db);
+
+struct Changed {
+  std::size_t rows = 0;
+  std::set<std::string> destinations;  // of the rows
+  std::set<std::int64_t> instances;    // of the rows, by sequence
+};
+[[nodiscard]] Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now);
+[[nodiscard]] Result<Changed> discard(Connection& db, const QueueFilter& filter,
+                                      std::string_view reason, Time now);
+
+[[nodiscard]] Result<bool> has_reroutes(Connection& db);
+[[nodiscard]] Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit);
+[[nodiscard]] Result<Changed> reroute(Connection& db, std::string_view instance_id,
+                                      const std::vector<DeliveryRow>& deliveries, Time now);
+
+// Whose history may go: received before, all final, the file removed. By sequence.
+[[nodiscard]] Result<std::vector<std::int64_t>> forgettable(Connection& db, Time before,
+                                                            std::size_t limit);
+[[nodiscard]] Result<void> forget(Connection& db, const std::vector<std::int64_t>& sequences);
+
+}  // namespace sluice::rows

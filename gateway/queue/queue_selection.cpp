@@ -1,0 +1,218 @@
+// Rows that a person selects: list, retry, reroute, discard, forget.
+#include "gateway/queue/queue_entry.h"
+#include "gateway/queue/queue_rows.h"
+
+namespace sluice::rows {
+namespace {
+
+using sqlite::Value;
+
+struct Conditions {
+  std::string sql;
+  std::vector<Value> values;  // views into the filter
+};
+
+Conditions conditions_of(const QueueFilter& filter) {
+  Conditions conditions{"1", {}};
+  const auto require = [&](std::string_view column, const std::string& value) {
+    if (value.empty()) return;
+    conditions.sql += " AND " + std::string(column) + " = ?";
+    conditions.values.emplace_back(value);
+  };
+  require("i.id", filter.instance_id);
+  require("i.sop_instance_uid", filter.sop_instance_uid);
+  require("d.destination", filter.destination);
+  for (std::size_t n = 0; n < filter.states.size(); ++n) {
+    conditions.sql += n == 0 ? " AND d.state IN (?" : ", ?";
+    conditions.values.emplace_back(to_string(filter.states[n]));
+  }
+  if (!filter.states.empty()) conditions.sql += ")";
+  return conditions;
+}
+
+// `assignments` has one question mark, for `first`.
+Result<Changed> update(Connection& db, std::string_view assignments, Value first,
+                       std::string_view rows, const Conditions& conditions, Time now) {
+  std::vector<Value> values{first, to_microseconds(now)};
+  values.insert(values.end(), conditions.values.begin(), conditions.values.end());
+  auto statement = db.prepare(
+      "UPDATE deliveries SET " + std::string(assignments) +
+          ", updated_at = ? WHERE delivery IN (SELECT d.delivery FROM deliveries d "
+          "JOIN instances i ON i.sequence = d.instance WHERE " +
+          std::string(rows) + " AND " + conditions.sql + ") RETURNING destination, instance",
+      values);
+  if (!statement) return tl::unexpected(statement.error());
+  Changed changed;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return changed;
+    ++changed.rows;
+    changed.destinations.insert(statement->text(0));
+    changed.instances.insert(statement->integer(1));
+  }
+}
+
+Result<bool> exists(Connection& db, std::string_view sql, const std::vector<Value>& values) {
+  auto statement = db.prepare(sql, values);
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->step();
+}
+
+}  // namespace
+
+Result<std::vector<QueueEntry>> list(Connection& db, const QueueFilter& filter) {
+  Conditions conditions = conditions_of(filter);
+  conditions.values.emplace_back(static_cast<std::int64_t>(filter.limit));
+  auto entries =
+      read_entries(db, entries_where(conditions.sql + " ORDER BY d.instance, d.delivery LIMIT ?"),
+                   conditions.values);
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<QueueEntry> found;
+  found.reserve(entries->size());
+  for (Entry& entry : *entries) found.push_back(std::move(entry.entry));
+  return found;
+}
+
+Result<std::vector<Queue::Count>> counts(Connection& db) {
+  auto statement =
+      db.prepare("SELECT destination, state, count(*) FROM deliveries GROUP BY state, destination");
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<Queue::Count> all;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return all;
+    all.push_back({statement->text(0),
+                   parse_delivery_state(statement->text(1)).value_or(DeliveryState::held),
+                   static_cast<std::uint64_t>(statement->integer(2))});
+  }
+}
+
+Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now) {
+  const Conditions conditions = conditions_of(filter);
+  auto changed = update(db, "state = 'ready', failures = ?, next_attempt = 0, retry_after_ms = 0",
+                        0, "d.state IN ('held', 'deferred', 'quarantined') AND d.destination <> ''",
+                        conditions, now);
+  if (!changed) return changed;
+  auto marked = update(db, "failures = 0, reroute = ?", 1,
+                       "d.state = 'quarantined' AND d.destination = ''", conditions, now);
+  if (!marked) return marked;
+  changed->rows += marked->rows;
+  return changed;
+}
+
+Result<Changed> discard(Connection& db, const QueueFilter& filter, std::string_view reason,
+                        Time now) {
+  return update(db, "state = 'discarded', reason = ?", reason,
+                "d.state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')",
+                conditions_of(filter), now);
+}
+
+Result<bool> has_reroutes(Connection& db) {
+  return exists(db,
+                "SELECT 1 FROM deliveries "
+                "WHERE state = 'quarantined' AND destination = '' AND reroute = 1 LIMIT 1",
+                {});
+}
+
+Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit) {
+  // One row per instance: reroute() replaces all that are quarantined.
+  auto entries =
+      read_entries(db,
+                   entries_where("d.state = 'quarantined' AND d.destination = '' AND d.reroute = 1 "
+                                 "GROUP BY d.instance ORDER BY d.instance LIMIT ?"),
+                   {static_cast<std::int64_t>(limit)});
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<QueueEntry> claimed;
+  claimed.reserve(entries->size());
+  for (Entry& entry : *entries) {
+    auto taken =
+        db.run("UPDATE deliveries SET reroute = 2 WHERE instance = ? AND state = 'quarantined'",
+               {entry.instance});
+    if (!taken) return tl::unexpected(taken.error());
+    claimed.push_back(std::move(entry.entry));
+  }
+  return claimed;
+}
+
+Result<Changed> reroute(Connection& db, std::string_view instance_id,
+                        const std::vector<DeliveryRow>& deliveries, Time now) {
+  const auto refuse = [&](std::string_view why) {
+    return failure(ErrorCode::permanent,
+                   "queue: instance " + std::string(instance_id) + " " + std::string(why));
+  };
+  if (deliveries.empty()) return refuse("has no delivery");
+  auto found = db.prepare("SELECT sequence FROM instances WHERE id = ?", {instance_id});
+  if (!found) return tl::unexpected(found.error());
+  const auto row = found->step();
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return refuse("is not known");
+  const std::int64_t instance = found->integer(0);
+
+  auto removed =
+      db.run("DELETE FROM deliveries WHERE instance = ? AND state = 'quarantined'", {instance});
+  if (!removed) return tl::unexpected(removed.error());
+  if (db.changed_rows() == 0) return refuse("has nothing quarantined");
+  Changed changed;
+  changed.instances.insert(instance);
+  for (const DeliveryRow& delivery : deliveries) {
+    const auto kept =
+        exists(db,
+               "SELECT 1 FROM deliveries WHERE instance = ? AND destination = ? "
+               "AND (? <> '' OR route = ?)",
+               {instance, delivery.destination, delivery.destination, delivery.route});
+    if (!kept) return tl::unexpected(kept.error());
+    if (*kept) continue;
+    auto inserted = insert_deliveries(db, instance, {delivery}, now);
+    if (!inserted) return tl::unexpected(inserted.error());
+    ++changed.rows;
+    changed.destinations.insert(delivery.destination);
+  }
+  return changed;
+}
+
+Result<std::vector<std::string>> superfluous_files_of(Connection& db,
+                                                      const std::set<std::int64_t>& instances) {
+  std::vector<std::string> ids;
+  for (const std::int64_t instance : instances) {
+    auto found = db.prepare(
+        "SELECT id FROM instances WHERE sequence = ? AND file = 1 AND NOT EXISTS (SELECT 1 FROM "
+        "deliveries WHERE instance = sequence AND state IN "
+        "('ready', 'sending', 'deferred', 'held', 'quarantined'))",
+        {instance});
+    if (!found) return tl::unexpected(found.error());
+    const auto row = found->step();
+    if (!row) return tl::unexpected(row.error());
+    if (*row) ids.push_back(found->text(0));
+  }
+  return ids;
+}
+
+Result<std::vector<std::int64_t>> forgettable(Connection& db, Time before, std::size_t limit) {
+  auto statement = db.prepare(
+      "SELECT sequence FROM instances i WHERE received_at < ? AND file = 0 AND NOT EXISTS "
+      "(SELECT 1 FROM deliveries d WHERE d.instance = i.sequence AND d.state IN "
+      "('ready', 'sending', 'deferred', 'held', 'quarantined')) LIMIT ?",
+      {to_microseconds(before), static_cast<std::int64_t>(limit)});
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<std::int64_t> sequences;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return sequences;
+    sequences.push_back(statement->integer(0));
+  }
+}
+
+Result<void> forget(Connection& db, const std::vector<std::int64_t>& sequences) {
+  for (const std::int64_t sequence : sequences) {
+    // Its deliveries go with it.
+    if (auto gone = db.run("DELETE FROM instances WHERE sequence = ?", {sequence}); !gone) {
+      return gone;
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::rows

@@ -1,0 +1,300 @@
+#include "gateway/queue/queue_writer.h"
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+
+namespace sluice {
+namespace {
+
+// How long a command line beside the gateway waits for its effect.
+constexpr std::chrono::milliseconds kLookInterval{500};
+
+// Twice what the write-ahead log holds when SQLite copies it into the file by itself.
+constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
+
+Error faulted_error() {
+  return {ErrorCode::transient, "queue failed on an earlier write; its log says why"};
+}
+
+}  // namespace
+
+QueueWriter::QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connection> db,
+                         Queue::Hooks hooks, WorkSignal& signal, bool threaded)
+    : db_(std::move(db)), hooks_(std::move(hooks)), signal_(signal), threaded_(threaded) {
+  if (!threaded_) return;
+  reserve_.emplace(path + "-reserve", kReserveBytes);
+  thread_ = std::thread([this] { run_thread(); });
+}
+
+QueueWriter::~QueueWriter() {
+  if (!threaded_) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  arrived_.notify_one();
+  thread_.join();
+}
+
+Result<void> QueueWriter::run(Operation operation) {
+  Pending pending{std::move(operation), {}, {}};
+  auto answer = pending.answer.get_future();
+  if (threaded_) {
+    {
+      const std::lock_guard lock(mutex_);
+      pending_.push_back(std::move(pending));
+    }
+    arrived_.notify_one();
+  } else {
+    const std::lock_guard lock(direct_);
+    Batch batch;
+    batch.push_back(std::move(pending));
+    commit(std::move(batch));
+  }
+  return answer.get();
+}
+
+void QueueWriter::post(Operation operation) {
+  operation.is_kept = true;
+  if (!threaded_) {
+    if (auto done = run(std::move(operation)); !done) {
+      log::error("queue write failed", {{"error", done.error().message}});
+    }
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    pending_.push_back({std::move(operation), {}, {}});
+  }
+  arrived_.notify_one();
+}
+
+void QueueWriter::run_thread() {
+  for (bool last = false; !last;) {
+    Batch batch;
+    {
+      std::unique_lock lock(mutex_);
+      arrived_.wait_for(lock, kLookInterval, [this] { return !pending_.empty() || stopping_; });
+      batch.swap(pending_);
+      last = stopping_;
+    }
+    run_once(std::move(batch));
+  }
+  // Files that the last commit freed; not noted, they would be found at the next start.
+  last_note_ = {};
+  run_once({});
+}
+
+void QueueWriter::run_once(Batch batch) {
+  try {
+    const auto now = std::chrono::steady_clock::now();
+    const bool idle = batch.empty();
+    if (idle || now - last_look_ >= kLookInterval) {
+      last_look_ = now;
+      reserve_->take();
+      look_at_other_processes();
+    }
+    if (!idle || !kept_.empty() || is_note_due(false)) commit(std::move(batch));
+  } catch (const std::exception& exception) {
+    // commit() answers its callers itself; this is memory at its end.
+    log::error("queue thread", {{"error", exception.what()}});
+  }
+}
+
+// Noted with a sync of the directory: else a power cut could bring a file back of which
+// the row says that it is gone. Adds sync it anyway; without any, a sync now and then.
+bool QueueWriter::is_note_due(bool adds) const {
+  return !removed_files_.empty() &&
+         (adds || std::chrono::steady_clock::now() - last_note_ >= kLookInterval);
+}
+
+// What `sluice queue retry` or `discard` changed in this file.
+void QueueWriter::look_at_other_processes() {
+  if (faulted_) return;
+  auto version = db_->prepare("PRAGMA data_version");
+  if (!version) return;
+  if (const auto row = version->step(); !row || !*row) return;
+  const std::int64_t found = version->integer(0);
+  if (found == data_version_) return;
+  auto superfluous = rows::superfluous_files(*db_);
+  if (!superfluous) {
+    log::error("queue not read", {{"error", superfluous.error().message}});
+    return;  // and looks again
+  }
+  data_version_ = found;
+  for (const std::string& id : *superfluous) remove_file(id);
+  signal_.set_all_ready();
+}
+
+void QueueWriter::commit(Batch batch) {
+  if (!kept_.empty()) {
+    std::move(batch.begin(), batch.end(), std::back_inserter(kept_));
+    batch = std::exchange(kept_, {});
+  }
+  if (faulted_) return refuse(batch, faulted_error());
+
+  Attempt first = attempt(batch);
+  if (first.verdict == Verdict::committed) return settle(batch, first.effects);
+  if (first.verdict == Verdict::faulted) return refuse(batch, first.error);
+
+  const auto rest = std::stable_partition(
+      batch.begin(), batch.end(), [](const Pending& pending) { return pending.operation.adds; });
+  Batch others(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
+  batch.erase(rest, batch.end());
+  const bool had_adds = !batch.empty();
+  refuse(batch, first.error);
+  if (others.empty()) return;
+  const bool reclaimed = first.is_full && reclaim_log();
+  if (faulted_) return refuse(others, faulted_error());
+  Attempt second = had_adds || reclaimed ? attempt(others) : std::move(first);
+  if (second.verdict == Verdict::committed) return settle(others, second.effects);
+  if (second.verdict == Verdict::faulted) return refuse(others, second.error);
+  for (Pending& pending : others) {
+    if (pending.operation.is_kept) {
+      kept_.push_back(std::move(pending));
+    } else {
+      pending.answer.set_value(tl::unexpected(second.error));
+    }
+  }
+}
+
+// Copies the write-ahead log into the file, so that the next commit writes over it from
+// its beginning instead of asking the full disk for more.
+bool QueueWriter::reclaim_log() {
+  for (;;) {
+    db_->clear_failure();
+    if (db_->run_script("PRAGMA wal_checkpoint(RESTART)")) return true;
+    const sqlite::Failure why = db_->last_failure();
+    if (why != sqlite::Failure::full && why != sqlite::Failure::busy) fault();
+    if (why != sqlite::Failure::full || !reserve_ || !reserve_->is_held()) return false;
+    reserve_->give_back();
+  }
+}
+
+void QueueWriter::fault() {
+  faulted_ = true;
+  count("sluice_queue_errors_total", {{"reason", "fault"}});
+  log::error("queue faulted: nothing is written until the gateway is started again",
+             {{"advice", "check disk and file system first"}});
+}
+
+QueueWriter::Attempt QueueWriter::attempt(Batch& batch) {
+  Attempt made;
+  is_doubtful_ = false;
+  db_->clear_failure();
+  Result<void> done;
+  try {
+    done = apply_all(batch, made.effects);
+  } catch (const std::exception& exception) {
+    done = failure(ErrorCode::transient, std::string("queue: ") + exception.what());
+  }
+  if (done) return made;
+
+  using sqlite::Failure;
+  const Failure why = db_->last_failure();
+  db_->roll_back();
+  made.error = {ErrorCode::transient, done.error().message};
+  log::error("queue commit failed", {{"error", done.error().message}});
+  if (why == Failure::full || why == Failure::busy || (why == Failure::none && !is_doubtful_)) {
+    count("sluice_queue_errors_total", {{"reason", why == Failure::full   ? "disk full"
+                                                   : why == Failure::busy ? "locked"
+                                                                          : "memory"}});
+    made.verdict = Verdict::postponed;
+    made.is_full = why == Failure::full;
+    return made;
+  }
+  fault();
+  made.verdict = Verdict::faulted;
+  return made;
+}
+
+// The order: files are synced by their receivers, their names by the hook, and only
+// then the rows that say so are committed. A row must never promise a file that a power
+// cut could take away; a file without a row is only an acknowledgement not given.
+Result<void> QueueWriter::apply_all(Batch& batch, Effects& effects) {
+  const auto any = [&](auto member) {
+    return std::any_of(batch.begin(), batch.end(),
+                       [&](const Pending& pending) { return pending.operation.*member; });
+  };
+  const bool adds = any(&Operation::adds);
+  const bool notes = is_note_due(adds);
+  const bool durable = notes || any(&Operation::durable);
+  if (durable != is_durable_) {
+    auto set =
+        db_->run_script(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    if (!set) return set;
+    is_durable_ = durable;
+  }
+  if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
+  for (Pending& pending : batch) {
+    if (auto applied = apply_one(pending, effects); !applied) return applied;
+  }
+  if (notes) {
+    for (const std::string& id : removed_files_) {
+      if (auto noted = rows::note_file_removed(*db_, id); !noted) return noted;
+    }
+  }
+  is_doubtful_ = true;  // from here on a failure may be one of the disk
+  if ((adds || notes) && hooks_.before_commit) {
+    if (auto synced = hooks_.before_commit(); !synced) return synced;
+  }
+  if (auto committed = db_->run("COMMIT"); !committed) return committed;
+  if (notes) {
+    removed_files_.clear();
+    last_note_ = std::chrono::steady_clock::now();
+  }
+  return {};
+}
+
+// An operation that is refused (a known id, nothing to reroute) leaves no trace; an
+// error of the file ends the whole batch.
+Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects) {
+  if (auto begun = db_->run("SAVEPOINT operation"); !begun) return begun;
+  Effects own;
+  pending.result = pending.operation.apply(*db_, own);
+  if (pending.result) {
+    std::move(own.signals.begin(), own.signals.end(), std::back_inserter(effects.signals));
+    std::move(own.instances_done.begin(), own.instances_done.end(),
+              std::back_inserter(effects.instances_done));
+    return db_->run("RELEASE operation");
+  }
+  const sqlite::Failure why = db_->last_failure();
+  if (why != sqlite::Failure::none && why != sqlite::Failure::constraint) return pending.result;
+  db_->clear_failure();
+  if (auto undone = db_->run("ROLLBACK TO operation"); !undone) return undone;
+  return db_->run("RELEASE operation");
+}
+
+void QueueWriter::refuse(Batch& batch, const Error& error) {
+  for (Pending& pending : batch) pending.answer.set_value(tl::unexpected(error));
+}
+
+// Senders get their answer first; removing large files takes time.
+void QueueWriter::settle(Batch& batch, Effects& effects) {
+  for (const auto& signal : effects.signals) signal(signal_);
+  for (Pending& pending : batch) {
+    if (pending.operation.adds) pending.answer.set_value(pending.result);
+  }
+  if (threaded_) {
+    for (const std::string& id : effects.instances_done) remove_file(id);
+  }
+  for (Pending& pending : batch) {
+    if (!pending.operation.adds) pending.answer.set_value(pending.result);
+  }
+}
+
+void QueueWriter::remove_file(const std::string& instance_id) {
+  if (!removed_files_.insert(instance_id).second || !hooks_.file_done) return;
+  try {
+    hooks_.file_done(instance_id);
+  } catch (const std::exception& exception) {
+    log::error("file not removed", {{"id", instance_id}, {"error", exception.what()}});
+  }
+}
+
+}  // namespace sluice

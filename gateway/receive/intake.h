@@ -1,0 +1,95 @@
+// One instance from its C-STORE-RQ to the status of its response.
+//
+//   Intake intake(services, config.gateway, provenance, transfer_syntax_uid);
+//   for (auto pdv : pdvs) intake.append(pdv);
+//   const Reply reply = intake.finish();
+//
+// Status 0000 means: file synced, ledger and queue committed, in this order, so the
+// instance survives a power cut. Any other status means: nothing of it is kept. After a
+// failure append() takes what still comes and stores none of it, because the sender
+// reads the status only when all is sent.
+//
+// Destroyed before finish(), it leaves nothing. One thread; the services must outlive it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/dicom/header.h"
+#include "gateway/pipeline/instance.h"
+#include "gateway/pipeline/pipeline.h"
+#include "gateway/queue/queue.h"
+#include "gateway/receive/server.h"
+#include "gateway/spool/spool.h"
+
+namespace sluice {
+
+// Statuses of C-STORE (PS3.4 B.2.3, PS3.7 Annex C).
+namespace status {
+inline constexpr std::uint16_t kSuccess = 0x0000;
+inline constexpr std::uint16_t kOutOfResources = 0xA700;
+inline constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
+inline constexpr std::uint16_t kCannotUnderstand = 0xC000;
+inline constexpr std::uint16_t kSopClassNotSupported = 0x0122;
+inline constexpr std::uint16_t kUnrecognizedOperation = 0x0211;
+}  // namespace status
+
+struct Reply {
+  std::uint16_t status = status::kSuccess;
+  std::string comment;  // for the person at the console; "" with success
+};
+
+class Intake {
+ public:
+  // `provenance.id` is given here. Both UIDs of it as in the command, without padding.
+  Intake(const Services& services, const config::Gateway& gateway, Provenance provenance,
+         const std::string& transfer_syntax_uid);
+  ~Intake() = default;
+  Intake(const Intake&) = delete;
+  Intake& operator=(const Intake&) = delete;
+
+  // Bytes of the data set, in order.
+  void append(std::span<const std::byte> bytes) noexcept;
+
+  // True when so much more than gateway.max_instance_size came that waiting for the
+  // end is not worth it: the association is to be aborted.
+  [[nodiscard]] bool is_hopeless() const;
+
+  // The data set is complete. Once.
+  [[nodiscard]] Reply finish() noexcept;
+
+  [[nodiscard]] const std::string& id() const { return provenance_.id; }
+
+ private:
+  void take(std::span<const std::byte> bytes);
+  void fail(std::uint16_t status, std::string comment);
+  [[nodiscard]] Reply complete();
+  [[nodiscard]] static bool all_equal(const dicom::Header& header, dicom::Tag tag,
+                                      std::string_view expected);
+  [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
+                                         const dicom::Header& header) const;
+  [[nodiscard]] Reply keep(const StoredFile& stored, const dicom::Header& header,
+                           const Decision& decision);
+  void discard() noexcept;
+  void report(const Reply& reply) const;
+
+  Services services_;
+  const config::Gateway& gateway_;
+  Provenance provenance_;
+  std::optional<Incoming> incoming_;
+  std::optional<dicom::Scanner> scanner_;
+  std::optional<Reply> failed_;
+  std::string transfer_syntax_uid_;
+  std::string outcome_ = "stored";  // for the log
+  std::string routes_;              // for the log: names, comma-separated
+  std::uint64_t length_ = 0;        // bytes that came
+  bool closed_ = false;             // the file has its final name
+};
+
+}  // namespace sluice

@@ -1,0 +1,157 @@
+#include "gateway/receive/server.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "gateway/base/log.h"
+#include "gateway/net/acceptor.h"
+#include "gateway/net/stop_signal.h"
+#include "gateway/net/transport.h"
+#include "gateway/receive/policy.h"
+#include "gateway/receive/session.h"
+
+namespace sluice {
+namespace {
+
+std::vector<net::ListenerOptions> listener_options(const config::Config& config) {
+  std::vector<net::ListenerOptions> all;
+  for (const config::Listener& listener : config.listeners) {
+    net::ListenerOptions options;
+    options.name = listener.name;
+    options.address = listener.address;
+    options.port = listener.port;
+    options.request_timeout = listener.request_timeout;
+    options.timeouts = {listener.idle_timeout, listener.stall_timeout, listener.message_timeout};
+    all.push_back(std::move(options));
+  }
+  return all;
+}
+
+net::Limits limits(const config::Config& config) {
+  net::Limits limits;
+  limits.associations = config.gateway.max_associations;
+  limits.associations_per_address = config.gateway.max_associations_per_address;
+  return limits;
+}
+
+}  // namespace
+
+class Server::State {
+ public:
+  State(config::Config config, Services services)
+      : config_(std::move(config)),
+        services_(services),
+        acceptor_(
+            listener_options(config_), limits(config_),
+            [this](std::size_t listener, const net::AssociateRequest& request) {
+              return check_ae_titles(config_.listeners[listener], request);
+            },
+            [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_) {}
+  ~State() { stop(std::chrono::milliseconds(0)); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  Result<void> start() {
+    if (const auto network = net::dcmnet_network(); !network) {
+      return tl::unexpected<Error>(network.error());
+    }
+    return acceptor_.start();
+  }
+
+  [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_.ports(); }
+
+  void stop(std::chrono::milliseconds drain_timeout);
+
+ private:
+  struct Running {
+    std::unique_ptr<Session> session;
+    std::thread thread;
+    bool finished = false;  // under mutex_
+  };
+
+  bool take(net::Arrival& arrival) noexcept;
+  void reap();
+
+  const config::Config config_;
+  Services services_;
+  net::StopSignal stop_signal_;
+  std::mutex mutex_;
+  std::condition_variable session_finished_;
+  std::list<Running> sessions_;
+  bool stopping_ = false;
+  net::Acceptor acceptor_;  // last: it calls into all of the above
+};
+
+// Joins the threads that have nothing left to do but return. With mutex_ held.
+void Server::State::reap() {
+  for (auto entry = sessions_.begin(); entry != sessions_.end();) {
+    if (!entry->finished) {
+      ++entry;
+      continue;
+    }
+    entry->thread.join();
+    entry = sessions_.erase(entry);
+  }
+}
+
+bool Server::State::take(net::Arrival& arrival) noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    reap();
+    if (stopping_) return false;
+    Running& entry = sessions_.emplace_back();
+    try {
+      entry.session = std::make_unique<Session>(
+          config_.gateway, config_.listeners[arrival.listener], services_, std::move(arrival));
+      entry.thread = std::thread([this, &entry] {
+        entry.session->run();
+        const std::lock_guard finished(mutex_);
+        entry.finished = true;
+        session_finished_.notify_all();
+      });
+    } catch (const std::exception&) {
+      sessions_.pop_back();
+      throw;
+    }
+    return true;
+  } catch (const std::exception& exception) {
+    log::error("no thread for an association", {{"reason", exception.what()}});
+    return false;
+  }
+}
+
+void Server::State::stop(std::chrono::milliseconds drain_timeout) {
+  acceptor_.stop();
+  std::unique_lock lock(mutex_);
+  stopping_ = true;
+  stop_signal_.raise();
+  const auto all_finished = [this] { return std::ranges::all_of(sessions_, &Running::finished); };
+  if (!session_finished_.wait_for(lock, drain_timeout, all_finished)) {
+    log::warning("associations are cut off: the drain time-out has passed");
+    for (Running& entry : sessions_) {
+      if (!entry.finished) entry.session->shut_down();
+    }
+    session_finished_.wait(lock, all_finished);
+  }
+  reap();
+}
+
+Server::Server(const config::Config& config, Services services)
+    : state_(std::make_unique<State>(config, services)) {}
+Server::~Server() = default;
+
+Result<void> Server::start() {
+  return state_->start();
+}
+std::vector<std::uint16_t> Server::ports() const {
+  return state_->ports();
+}
+void Server::stop(std::chrono::milliseconds drain_timeout) {
+  state_->stop(drain_timeout);
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// The receiving side: listeners, associations, C-ECHO and C-STORE.
+//
+// start() binds every listener; from then on each association runs in a thread of
+// its own. stop() closes the listeners, lets running instances finish, and aborts
+// what is left at the deadline. The services must outlive the server.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/config/config.h"
+#include "gateway/ledger/ledger.h"
+#include "gateway/pipeline/pipeline.h"
+#include "gateway/queue/queue.h"
+#include "gateway/spool/spool.h"
+
+namespace sluice {
+
+// What an instance needs on its way; owned by the application.
+struct Services {
+  Spool& spool;
+  Queue& queue;
+  Ledger& ledger;
+  const Pipeline& pipeline;
+};
+
+class Server {
+ public:
+  Server(const config::Config& config, Services services);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Errors: configuration, with address and port.
+  [[nodiscard]] Result<void> start();
+
+  // The ports in the order of the configuration; port 0 was replaced by the real one.
+  [[nodiscard]] std::vector<std::uint16_t> ports() const;
+
+  void stop(std::chrono::milliseconds drain_timeout);
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice

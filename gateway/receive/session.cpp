@@ -1,0 +1,239 @@
+#include "gateway/receive/session.h"
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <utility>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+#include "gateway/net/command_set.h"
+#include "gateway/net/negotiation.h"
+
+namespace sluice {
+namespace {
+
+namespace command = net::command;
+using net::Ended;
+
+tl::unexpected<Ended> broken(std::string reason) {
+  return tl::unexpected<Ended>(Ended{Ended::Kind::protocol, std::move(reason)});
+}
+
+// Reads one data set, PDV by PDV. A command among them, another context, or PDVs
+// without end or content break the rules.
+net::Received<void> read_data_set(net::Association& association, std::uint8_t context_id,
+                                  const std::function<bool(std::span<const std::byte>)>& take) {
+  int empty = 0;
+  for (;;) {
+    const auto pdv = association.next_pdv();
+    if (!pdv) return tl::unexpected<Ended>(pdv.error());
+    if (pdv->is_command) return broken("a command between the data PDVs of another");
+    if (pdv->context_id != context_id) {
+      return broken("a data set on another presentation context than its command");
+    }
+    if (pdv->data.empty() && !pdv->is_last && ++empty > net::kMaxEmptyPdvs) {
+      return broken("too many empty PDVs");
+    }
+    if (!take(pdv->data)) return broken("more than twice the largest instance size");
+    if (pdv->is_last) return {};
+  }
+}
+
+}  // namespace
+
+Session::Session(const config::Gateway& gateway, const config::Listener& listener,
+                 Services services, net::Arrival arrival)
+    : gateway_(gateway),
+      listener_(listener),
+      services_(services),
+      connection_(std::move(arrival.connection)),
+      request_(std::move(arrival.request)),
+      slot_(std::move(arrival.slot)) {}
+
+void Session::run() noexcept {
+  try {
+    serve();
+  } catch (const std::exception& exception) {
+    // No memory, most likely. The association went with serve()'s frame.
+    try {
+      count("sluice_associations_ended_total", {{"reason", "exception"}});
+      log::error("association ended",
+                 {{"peer_address", connection_->peer_address()}, {"reason", exception.what()}});
+    } catch (const std::exception&) {
+      // Not even a line can be logged; the thread still ends in order.
+    }
+  }
+  connection_->close(std::chrono::milliseconds(0));
+  slot_.reset();
+}
+
+void Session::serve() {
+  auto association = net::Association::accept(
+      connection_, net::negotiate(request_.contexts, listener_.transfer_syntaxes),
+      listener_.max_pdu);
+  if (!association) {
+    count("sluice_associations_total", {{"outcome", "failed"}, {"reason", "negotiation"}});
+    log::warning("association failed", {{"peer_address", connection_->peer_address()},
+                                        {"calling_ae_title", request_.calling_ae_title},
+                                        {"reason", association.error().message}});
+    return;
+  }
+  count("sluice_associations_total", {{"outcome", "accepted"}, {"reason", ""}});
+  log::info("association accepted", {{"listener", listener_.name},
+                                     {"peer_address", connection_->peer_address()},
+                                     {"calling_ae_title", request_.calling_ae_title},
+                                     {"called_ae_title", request_.called_ae_title},
+                                     {"contexts", association->contexts().size()}});
+  for (;;) {
+    connection_->await_message();
+    const auto received = association->next_command();
+    const Handled handled =
+        received ? handle(*association, *received) : tl::unexpected<Ended>(received.error());
+    if (handled) continue;
+    end(*association, handled.error());
+    return;
+  }
+}
+
+void Session::end(net::Association& association, const Ended& ended) const {
+  const char* reason = "";
+  switch (ended.kind) {
+    case Ended::Kind::release_requested:
+      reason = "released";
+      association.acknowledge_release();
+      break;
+    case Ended::Kind::aborted_by_peer:
+      reason = "aborted by peer";
+      break;
+    case Ended::Kind::connection:
+      reason = "connection";
+      association.abort(net::kAbortByUser);
+      break;
+    case Ended::Kind::protocol:
+      reason = "protocol";
+      association.abort(net::kAbortInvalidParameter);
+      break;
+  }
+  count("sluice_associations_ended_total", {{"reason", reason}});
+  const auto line = ended.kind == Ended::Kind::release_requested ? log::info : log::warning;
+  line("association ended", {{"listener", listener_.name},
+                             {"peer_address", connection_->peer_address()},
+                             {"calling_ae_title", request_.calling_ae_title},
+                             {"reason", ended.reason},
+                             {"bytes_received", connection_->bytes_received()},
+                             {"bytes_sent", connection_->bytes_sent()}});
+}
+
+Session::Handled Session::handle(net::Association& association,
+                                 const net::ReceivedCommand& received) {
+  const auto field = received.set.number(command::kCommandField);
+  if (!field) return broken("a command set without a command field");
+  if ((*field & command::kResponse) != 0) return broken("a response that nobody asked for");
+  if (*field == command::kCancelRequest) return {};  // there is nothing to cancel
+  if (!received.set.number(command::kMessageId)) return broken("a request without a message id");
+  if (*field == command::kStoreRequest) return store(association, received);
+  if (received.set.has_data_set()) {
+    auto skipped = skip_data_set(association, received.context_id);
+    if (!skipped) return skipped;
+  }
+  if (*field == command::kEchoRequest) {
+    count("sluice_echo_total");
+    return respond(association, received, {});
+  }
+  log::warning("unknown command refused", {{"peer_address", connection_->peer_address()},
+                                           {"calling_ae_title", request_.calling_ae_title},
+                                           {"command_field", *field}});
+  return respond(association, received,
+                 {status::kUnrecognizedOperation, "only C-STORE and C-ECHO are served here"});
+}
+
+Session::Handled Session::skip_data_set(net::Association& association,
+                                        std::uint8_t context_id) const {
+  std::uint64_t length = 0;
+  return read_data_set(association, context_id, [&](std::span<const std::byte> bytes) {
+    length += bytes.size();
+    return length / 2 <= gateway_.max_instance_size;
+  });
+}
+
+Session::Handled Session::store(net::Association& association,
+                                const net::ReceivedCommand& received) {
+  const net::AcceptedContext* context = association.find_context(received.context_id);
+  Reply refusal;
+  if (context == nullptr || context->abstract_syntax == net::kVerificationSopClassUid) {
+    refusal = {status::kSopClassNotSupported, "no storage SOP class on this presentation context"};
+  } else if (received.set.text(command::kAffectedSopInstanceUid).empty() ||
+             received.set.text(command::kAffectedSopClassUid).empty()) {
+    refusal = {status::kCannotUnderstand, "C-STORE-RQ without SOP class or instance UID"};
+  } else if (!received.set.has_data_set()) {
+    refusal = {status::kCannotUnderstand, "C-STORE-RQ without a data set"};
+  }
+  if (refusal.status != status::kSuccess) {
+    if (received.set.has_data_set()) {
+      auto skipped = skip_data_set(association, received.context_id);
+      if (!skipped) return skipped;
+    }
+    count("sluice_received_total", {{"outcome", "refused"}});
+    log::warning("C-STORE refused", {{"peer_address", connection_->peer_address()},
+                                     {"calling_ae_title", request_.calling_ae_title},
+                                     {"reason", refusal.comment}});
+    return respond(association, received, refusal);
+  }
+  Intake intake(services_, gateway_, provenance(received), context->transfer_syntax);
+  auto read =
+      read_data_set(association, received.context_id, [&](std::span<const std::byte> bytes) {
+        intake.append(bytes);
+        return !intake.is_hopeless();
+      });
+  if (!read) {
+    count("sluice_received_total", {{"outcome", "aborted"}});
+    log::warning("not stored: the association ended inside the instance",
+                 {{"id", intake.id()},
+                  {"calling_ae_title", request_.calling_ae_title},
+                  {"sop_instance_uid", received.set.text(command::kAffectedSopInstanceUid)},
+                  {"reason", read.error().reason}});
+    return read;
+  }
+  return respond(association, received, intake.finish());
+}
+
+Provenance Session::provenance(const net::ReceivedCommand& received) const {
+  Provenance provenance;
+  provenance.calling_ae_title = request_.calling_ae_title;
+  provenance.called_ae_title = request_.called_ae_title;
+  provenance.peer_address = connection_->peer_address();
+  provenance.listener = listener_.name;
+  provenance.sop_class_uid = received.set.text(command::kAffectedSopClassUid);
+  provenance.sop_instance_uid = received.set.text(command::kAffectedSopInstanceUid);
+  // The queue keeps microseconds; the time must be the same when it is read back.
+  provenance.received_at =
+      std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  return provenance;
+}
+
+Session::Handled Session::respond(net::Association& association,
+                                  const net::ReceivedCommand& received, const Reply& reply) {
+  const net::CommandSet& request = received.set;
+  net::CommandSet response;
+  const auto field = request.number(command::kCommandField).value_or(0);
+  response.set_number(command::kCommandField,
+                      static_cast<std::uint16_t>(field | command::kResponse));
+  response.set_number(command::kMessageIdBeingRespondedTo,
+                      request.number(command::kMessageId).value_or(0));
+  response.set_number(command::kCommandDataSetType, command::kNoDataSet);
+  response.set_number(command::kStatus, reply.status);
+  for (const auto element : {command::kAffectedSopClassUid, command::kAffectedSopInstanceUid}) {
+    if (request.has(element)) response.set_uid(element, request.text(element));
+  }
+  if (!reply.comment.empty()) {
+    response.set_text(command::kErrorComment, net::comment_text(reply.comment));
+  }
+  const auto written = association.write_command(received.context_id, response);
+  if (!written) {
+    return tl::unexpected<Ended>(Ended{Ended::Kind::connection, written.error().message});
+  }
+  return {};
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// One association that was accepted: answers C-ECHO and C-STORE until it ends.
+//
+// run() is the whole life of the association's thread. What breaks the rules of PS3.7
+// and PS3.8 is aborted, and a running instance then leaves nothing.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/config/config.h"
+#include "gateway/net/acceptor.h"
+#include "gateway/net/association.h"
+#include "gateway/receive/intake.h"
+#include "gateway/receive/server.h"
+
+namespace sluice {
+
+class Session {
+ public:
+  // Configuration and services must outlive it.
+  Session(const config::Gateway& gateway, const config::Listener& listener, Services services,
+          net::Arrival arrival);
+
+  void run() noexcept;
+
+  // Ends the association within whatever it is doing. Any thread.
+  void shut_down() noexcept { connection_->shut_down(); }
+
+ private:
+  // How a message ended: go on, or the association is over for this reason.
+  using Handled = net::Received<void>;
+
+  void serve();
+  [[nodiscard]] Handled handle(net::Association& association, const net::ReceivedCommand& received);
+  [[nodiscard]] Handled store(net::Association& association, const net::ReceivedCommand& received);
+  [[nodiscard]] Handled skip_data_set(net::Association& association, std::uint8_t context_id) const;
+  [[nodiscard]] static Handled respond(net::Association& association,
+                                       const net::ReceivedCommand& received, const Reply& reply);
+  [[nodiscard]] Provenance provenance(const net::ReceivedCommand& received) const;
+  void end(net::Association& association, const net::Ended& ended) const;
+
+  const config::Gateway& gateway_;
+  const config::Listener& listener_;
+  Services services_;
+  std::shared_ptr<net::Connection> connection_;
+  net::AssociateRequest request_;
+  std::unique_ptr<net::Slot> slot_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,312 @@
+#include "gateway/spool/spool.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <random>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/base/counter.h"
+#include "gateway/base/log.h"
+#include "gateway/spool/digest.h"
+#include "gateway/spool/file_meta.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kFinished = ".dcm";
+constexpr std::string_view kUnfinished = ".part";
+constexpr const char* kLockName = ".lock";
+
+std::string text_of(int error_number) {
+  return std::generic_category().message(error_number);
+}
+
+tl::unexpected<Error> unusable(const std::string& path, std::string_view operation,
+                               int error_number) {
+  return failure(ErrorCode::configuration,
+                 "spool: cannot " + std::string(operation) + " " + path + ": " +
+                     text_of(error_number) +
+                     "; check that the gateway's user may write there and that the disk is sound");
+}
+
+FileDescriptor open_folder(const std::string& path) {
+  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// A new folder is only there after a power cut when its parent was synced.
+Result<void> sync_folder(const std::string& path) {
+  const FileDescriptor folder = open_folder(path);
+  if (!folder.is_open()) return unusable(path, "open", errno);
+  if (::fsync(folder.number()) != 0) return unusable(path, "sync", errno);
+  return {};
+}
+
+Result<void> make_folder(const fs::path& folder) {
+  fs::path made;
+  for (const fs::path& component : folder) {
+    const fs::path parent = made;
+    made /= component;
+    if (::mkdir(made.c_str(), 0700) != 0) {
+      // EROFS and EACCES come also for a folder that is there: what counts is
+      // whether it can be used, which the caller finds out.
+      if (errno == EEXIST || fs::is_directory(made)) continue;
+      return unusable(made.string(), "create", errno);
+    }
+    if (::chmod(made.c_str(), 0700) != 0) {  // whatever the umask took away
+      return unusable(made.string(), "set the mode of", errno);
+    }
+    if (auto synced = sync_folder(parent.string()); !synced) return synced;
+  }
+  return {};
+}
+
+std::string read_owner(int lock) {
+  std::array<char, 32> text{};
+  const ssize_t length = ::pread(lock, text.data(), text.size(), 0);
+  std::string owner(text.data(), length > 0 ? static_cast<std::size_t>(length) : 0U);
+  std::erase(owner, '\n');
+  return owner.empty() ? "unknown" : log::escape(owner);
+}
+
+// Two gateways in one spool would remove each other's .part files. The kernel drops
+// the lock with the process, so a killed gateway leaves nothing to clean up.
+Result<FileDescriptor> take_lock(int directory, const std::string& folder) {
+  const std::string path = folder + "/" + kLockName;
+  FileDescriptor lock(::openat(directory, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock.is_open()) return unusable(path, "open", errno);
+  if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return unusable(path, "lock", errno);
+    return failure(ErrorCode::configuration, "spool: " + folder + " is in use by process " +
+                                                 read_owner(lock.number()) +
+                                                 "; stop that gateway or give this one another "
+                                                 "data_dir");
+  }
+  const std::string owner = std::to_string(::getpid()) + "\n";
+  const auto length = static_cast<ssize_t>(owner.size());
+  if (::ftruncate(lock.number(), 0) != 0 ||
+      ::pwrite(lock.number(), owner.data(), owner.size(), 0) != length) {
+    // Only the message above needs the number: a full disk must not stop a restart.
+    log::warning("spool lock without process id", {{"path", path}, {"error", text_of(errno)}});
+  }
+  return lock;
+}
+
+Result<std::vector<std::string>> names_with_suffix(const std::string& folder,
+                                                   std::string_view suffix) {
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (name.size() > suffix.size() && name.ends_with(suffix)) names.push_back(std::move(name));
+  }
+  if (error) return unusable(folder, "list", error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<void> remove_unfinished(int directory, const std::string& folder) {
+  const auto names = names_with_suffix(folder, kUnfinished);
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) {
+    const std::string path = fs::path(folder) / name;
+    if (::unlinkat(directory, name.c_str(), 0) != 0 && errno != ENOENT) {
+      return unusable(path, "remove", errno);
+    }
+    log::warning("unfinished file removed", {{"path", path}});
+  }
+  return {};
+}
+
+// Ids come back from the queue's rows: whatever those say, no path leaves the folder.
+bool is_id(std::string_view text) {
+  return !text.empty() && text.size() < 100 && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                  c == '.' || c == '-';
+         });
+}
+
+}  // namespace
+
+Spool::Spool(std::string folder, FileDescriptor directory, FileDescriptor lock)
+    : folder_(std::move(folder)), directory_(std::move(directory)), lock_(std::move(lock)) {}
+
+Spool::~Spool() = default;
+
+Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder) {
+  std::error_code error;
+  fs::path absolute = fs::absolute(folder, error).lexically_normal();
+  if (error) return unusable(folder, "find", error.value());
+  if (!absolute.has_filename()) absolute = absolute.parent_path();  // "spool/"
+  if (auto made = make_folder(absolute); !made) return tl::unexpected(made.error());
+
+  FileDescriptor directory = open_folder(absolute.string());
+  if (!directory.is_open()) return unusable(folder, "open the folder", errno);
+  auto lock = take_lock(directory.number(), absolute.string());
+  if (!lock) return tl::unexpected(lock.error());
+  if (auto removed = remove_unfinished(directory.number(), absolute.string()); !removed) {
+    return tl::unexpected(removed.error());
+  }
+  // Also for what a gateway before this one renamed and did not live to sync: its
+  // rows may have been committed by then, so the names are to be kept.
+  for (const fs::path& path : {absolute, absolute.parent_path()}) {
+    if (auto synced = sync_folder(path.string()); !synced) return tl::unexpected(synced.error());
+  }
+  return std::unique_ptr<Spool>(
+      new Spool(absolute.string(), std::move(directory), std::move(*lock)));
+}
+
+// 20261121T013000.123456-9f3c2a1b: UTC and chance. The time never repeats nor goes
+// back within a process, so that names sort by receipt; chance keeps ids apart when
+// the clock was set back between two starts.
+std::string Spool::make_id() {
+  using std::chrono::microseconds;
+  const auto now =
+      std::chrono::duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  std::int64_t last = last_id_time_.load();
+  std::int64_t time = 0;
+  do {
+    time = std::max<std::int64_t>(now, last + 1);
+  } while (!last_id_time_.compare_exchange_weak(last, time));
+
+  const std::time_t seconds = time / 1'000'000;
+  std::tm utc{};
+  if (::gmtime_r(&seconds, &utc) == nullptr) utc = std::tm{};
+  std::array<char, 32> text{};
+  std::string id(text.data(), std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%S.", &utc));
+  const std::string microsecond = std::to_string(time % 1'000'000);
+  id.append(6 - microsecond.size(), '0').append(microsecond).append("-");
+  std::uint32_t chance = std::random_device{}();
+  for (int digit = 0; digit < 8; ++digit, chance >>= 4U) id += "0123456789abcdef"[chance & 0xFU];
+  return id;
+}
+
+Result<Incoming> Spool::create(const FileMeta& meta) {
+  if (faulted_) return tl::unexpected(fault());
+  // Memory first: an exception must not leave a file behind.
+  Incoming incoming(*this, make_id());
+  const std::string head = encode_file_head(meta);
+
+  const std::string name = incoming.id() + std::string(kUnfinished);
+  incoming.file_ = FileDescriptor(
+      ::openat(directory_.number(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!incoming.file_.is_open()) return tl::unexpected(judge("create", name, errno));
+  incoming.state_ = Incoming::State::open;
+  if (::fchmod(incoming.file_.number(), 0600) != 0) return incoming.give_up("fchmod", errno);
+
+  incoming.stored_.data_set_offset = head.size();
+  if (auto begun = incoming.append_buffered(std::as_bytes(std::span(head))); !begun) {
+    return tl::unexpected(begun.error());
+  }
+  return incoming;
+}
+
+Result<void> Spool::sync_directory() {
+  if (faulted_) return tl::unexpected(fault());
+  if (::fsync(directory_.number()) == 0) return {};
+  // Names of many files may be lost, and the next fsync may succeed all the same:
+  // here a full disk is no excuse.
+  log_failure("fsync", "", errno);
+  return tl::unexpected(fault());
+}
+
+Result<SpoolReader> Spool::read(const StoredFile& file) const {
+  if (!is_id(file.id))
+    return failure(ErrorCode::corrupt, "spool: not an id: " + log::escape(file.id));
+  const std::string name = file.id + std::string(kFinished);
+  FileDescriptor opened(::openat(directory_.number(), name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened.is_open()) {
+    const int error_number = errno;
+    if (error_number == ENOENT) {
+      return failure(ErrorCode::corrupt,
+                     "spool: " + path(file.id) + " is missing; restore it or discard the instance");
+    }
+    return failure(ErrorCode::transient,
+                   "spool: cannot open " + path(file.id) + ": " + text_of(error_number));
+  }
+  struct stat status {};
+  if (::fstat(opened.number(), &status) != 0) {
+    return failure(ErrorCode::transient,
+                   "spool: cannot examine " + path(file.id) + ": " + text_of(errno));
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size < file.data_set_offset || size - file.data_set_offset != file.data_set_length) {
+    return failure(ErrorCode::corrupt,
+                   "spool: " + path(file.id) + " has " + std::to_string(size) +
+                       " bytes, its row says " +
+                       std::to_string(file.data_set_offset + file.data_set_length) +
+                       "; restore it or discard the instance");
+  }
+  return SpoolReader(std::move(opened), path(file.id), file);
+}
+
+Result<void> Spool::remove(const std::string& id) {
+  if (!is_id(id)) return failure(ErrorCode::permanent, "spool: not an id: " + log::escape(id));
+  const std::string name = id + std::string(kFinished);
+  if (::unlinkat(directory_.number(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  return tl::unexpected(judge("unlink", name, errno));
+}
+
+std::vector<std::string> Spool::list() const {
+  auto names = names_with_suffix(folder_, kFinished);
+  if (!names) {
+    log::error("spool not listed", {{"error", names.error().message}});
+    return {};
+  }
+  for (std::string& name : *names) name.resize(name.size() - kFinished.size());
+  return std::move(*names);
+}
+
+std::string Spool::path(std::string_view id) const {
+  return folder_ + "/" + std::string(id) + std::string(kFinished);
+}
+
+void Spool::log_failure(std::string_view operation, std::string_view name, int error_number) const {
+  log::error("spool operation failed", {{"operation", operation},
+                                        {"path", folder_ + "/" + std::string(name)},
+                                        {"error", text_of(error_number)}});
+}
+
+Error Spool::judge(std::string_view operation, std::string_view name, int error_number) {
+  log_failure(operation, name, error_number);
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      count("sluice_spool_errors_total", {{"reason", "disk full"}});
+      return {ErrorCode::transient, "gateway disk full, send again later"};
+    case EFBIG:
+      count("sluice_spool_errors_total", {{"reason", "file too large"}});
+      return {ErrorCode::transient, "instance larger than the gateway's file system takes"};
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      count("sluice_spool_errors_total", {{"reason", "no resources"}});
+      return {ErrorCode::transient, "gateway out of files or memory, send again later"};
+    default:
+      return fault();
+  }
+}
+
+Error Spool::fault() {
+  count("sluice_spool_errors_total", {{"reason", "fault"}});
+  if (!faulted_.exchange(true)) {
+    log::error("spool faulted: nothing is accepted until the gateway is started again",
+               {{"path", folder_}, {"advice", "check disk and file system first"}});
+  }
+  return {ErrorCode::transient, "gateway storage failed, its log says why"};
+}
+
+}  // namespace sluice

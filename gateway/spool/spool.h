@@ -1,0 +1,166 @@
+// The spool keeps what was received, byte for byte: one DICOM Part 10 file per
+// instance, <id>.dcm, that any DICOM tool can read or send.
+//
+//   128 zero bytes | "DICM" | file meta information of our own | data set as received
+//
+// The name is made here, never from the network. While it is written it is called
+// <id>.part; a .part file was never acknowledged.
+//
+// Durable means: close() returned (data and length on disk by fdatasync, final name
+// given) and sync_directory() returned after that. Any error of write, fdatasync,
+// close, rename or fsync faults the spool: nothing new is accepted until it is opened
+// again, because after a failed fsync the kernel may report success for lost pages.
+// A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
+//
+// One process has a spool at a time: a lock on <folder>/.lock says whose it is.
+//
+// Spool is safe from any thread; an Incoming or SpoolReader belongs to one, and the
+// Spool must outlive it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/spool/file_descriptor.h"
+
+namespace sluice {
+
+// What the file meta information says (PS3.10 7.1); as received in the command.
+struct FileMeta {
+  std::string sop_class_uid;
+  std::string sop_instance_uid;
+  std::string transfer_syntax_uid;
+  std::string sending_ae_title;  // (0002,0016), the calling AE title
+};
+
+struct StoredFile {
+  std::string id;
+  std::uint64_t data_set_offset = 0;  // bytes from the start of the file
+  std::uint64_t data_set_length = 0;  // bytes
+  std::string digest;                 // XXH3-128 of the data set, 32 hex digits
+};
+
+class Digest;
+class Spool;
+
+// A file that is being received. Destroyed before close(), it removes itself.
+class Incoming {
+ public:
+  ~Incoming();
+  Incoming(Incoming&&) noexcept;
+  Incoming& operator=(Incoming&&) noexcept;
+  Incoming(const Incoming&) = delete;
+  Incoming& operator=(const Incoming&) = delete;
+
+  [[nodiscard]] const std::string& id() const { return stored_.id; }
+  [[nodiscard]] std::uint64_t length() const { return stored_.data_set_length; }
+
+  // Bytes of the data set, in order. Errors: transient; the file is gone then. Every
+  // message of this class and of create() fits an Error Comment (64 characters).
+  [[nodiscard]] Result<void> append(std::span<const std::byte> bytes);
+
+  // Flushes, syncs and gives the final name. Errors: transient; the file is gone then.
+  [[nodiscard]] Result<StoredFile> close();
+
+  // Removes the closed file again: its row was never committed.
+  void discard();
+
+ private:
+  friend class Spool;
+  enum class State { open, closed, gone };
+  Incoming(Spool& spool, std::string id);
+  [[nodiscard]] Result<void> append_buffered(std::span<const std::byte> bytes);
+  [[nodiscard]] Result<void> flush();
+  [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
+  [[nodiscard]] tl::unexpected<Error> give_up(std::string_view operation, int error_number);
+  void abandon();
+
+  Spool* spool_;
+  StoredFile stored_;
+  FileDescriptor file_;
+  std::unique_ptr<Digest> digest_;
+  std::unique_ptr<std::byte[]> buffer_;
+  std::size_t buffered_ = 0;
+  State state_ = State::gone;
+};
+
+// An open file of the spool for reading.
+class SpoolReader {
+ public:
+  ~SpoolReader();
+  SpoolReader(SpoolReader&&) noexcept;
+  SpoolReader& operator=(SpoolReader&&) noexcept;
+  SpoolReader(const SpoolReader&) = delete;
+  SpoolReader& operator=(const SpoolReader&) = delete;
+
+  [[nodiscard]] std::uint64_t data_set_length() const { return length_; }
+
+  // Fills the buffer from data set offset on; fewer bytes only at the end.
+  // Errors: transient; corrupt, when the file has become shorter.
+  [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> buffer) const;
+
+  // Reads the whole data set and compares. Errors: corrupt, when length or digest
+  // differ; transient.
+  [[nodiscard]] Result<void> verify(std::string_view digest) const;
+
+ private:
+  friend class Spool;
+  SpoolReader(FileDescriptor file, std::string path, const StoredFile& stored);
+  FileDescriptor file_;
+  std::string path_;
+  std::uint64_t offset_ = 0;
+  std::uint64_t length_ = 0;
+};
+
+class Spool {
+ public:
+  // Makes the folder (mode 0700) when absent, takes its lock, and removes .part
+  // files, each with a log line. Errors: configuration, with path and what to do.
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::string& folder);
+  ~Spool();
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  // Errors: transient (full, faulted), with the message for the sender.
+  [[nodiscard]] Result<Incoming> create(const FileMeta& meta);
+
+  // Every file closed before this call is durable under its name on return.
+  [[nodiscard]] Result<void> sync_directory();
+
+  // Errors: corrupt when the file is missing, shorter or longer than its row says;
+  // transient else.
+  [[nodiscard]] Result<SpoolReader> read(const StoredFile& file) const;
+
+  // Missing is no error: it was removed before. Errors: transient.
+  [[nodiscard]] Result<void> remove(const std::string& id);
+
+  // The ids of all .dcm files, sorted.
+  [[nodiscard]] std::vector<std::string> list() const;
+
+  [[nodiscard]] bool is_faulted() const { return faulted_; }
+  [[nodiscard]] std::string path(std::string_view id) const;  // of <id>.dcm
+
+ private:
+  friend class Incoming;
+  Spool(std::string folder, FileDescriptor directory, FileDescriptor lock);
+  [[nodiscard]] std::string make_id();
+  void log_failure(std::string_view operation, std::string_view name, int error_number) const;
+  // Logs, and faults the spool unless the error passes by itself; the answer for the sender.
+  [[nodiscard]] Error judge(std::string_view operation, std::string_view name, int error_number);
+  [[nodiscard]] Error fault();
+
+  std::string folder_;
+  FileDescriptor directory_;
+  FileDescriptor lock_;
+  std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
+  std::atomic<bool> faulted_ = false;
+};
+
+}  // namespace sluice

@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <unistd.h>
+
+#include "gateway/spool/digest.h"
+#include "gateway/spool/spool.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kChunkSize = std::size_t{512} * 1024;
+
+}  // namespace
+
+SpoolReader::SpoolReader(FileDescriptor file, std::string path, const StoredFile& stored)
+    : file_(std::move(file)),
+      path_(std::move(path)),
+      offset_(stored.data_set_offset),
+      length_(stored.data_set_length) {}
+
+SpoolReader::~SpoolReader() = default;
+SpoolReader::SpoolReader(SpoolReader&&) noexcept = default;
+SpoolReader& SpoolReader::operator=(SpoolReader&&) noexcept = default;
+
+Result<std::size_t> SpoolReader::read(std::uint64_t offset, std::span<std::byte> buffer) const {
+  if (offset >= length_) return 0;
+  const std::size_t wanted =
+      static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), length_ - offset));
+  std::size_t done = 0;
+  while (done < wanted) {
+    const ssize_t got = ::pread(file_.number(), buffer.data() + done, wanted - done,
+                                static_cast<off_t>(offset_ + offset + done));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return failure(ErrorCode::transient,
+                     "spool: cannot read " + path_ + ": " + std::generic_category().message(errno));
+    }
+    if (got == 0) {
+      return failure(ErrorCode::corrupt, "spool: " + path_ +
+                                             " became shorter while it was read; restore it or "
+                                             "discard the instance");
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+Result<void> SpoolReader::verify(std::string_view digest) const {
+  const std::size_t chunk =
+      static_cast<std::size_t>(std::clamp<std::uint64_t>(length_, 1, kChunkSize));
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(chunk);
+  Digest found;
+  std::uint64_t offset = 0;
+  while (offset < length_) {
+    const auto got = read(offset, {buffer.get(), chunk});
+    if (!got) return tl::unexpected(got.error());
+    found.add({buffer.get(), *got});
+    offset += *got;
+  }
+  if (found.text() == digest) return {};
+  return failure(ErrorCode::corrupt, "spool: " + path_ + " changed since it was received (digest " +
+                                         found.text() + ", its row says " + std::string(digest) +
+                                         "); restore it or discard the instance");
+}
+
+}  // namespace sluice

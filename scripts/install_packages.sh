@@ -1,0 +1,58 @@
+#!/bin/bash
+# Installs the Debian packages that Sluice needs; the lists stand here and nowhere else.
+#
+#   scripts/install_packages.sh [build] [check] [optional]     default: build
+#
+# build     to build, test and run
+# check     for `make check`: formatter and linter
+# optional  other DICOM servers to try Sluice with; their packages start services
+#
+# Does nothing when all are there. Else needs root or sudo.
+set -euo pipefail
+
+build=(
+  ccache cmake g++ make ninja-build pkg-config
+  dcmtk libdcmtk-dev
+  libboost1.81-dev libcli11-dev libexpected-dev libspdlog-dev libsqlite3-dev libssl-dev
+  libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev
+  libgmock-dev libgtest-dev python3 python3-pydicom sqlite3
+)
+check=(clang-format-14 clang-tidy-14)
+optional=(orthanc)
+
+wanted=()
+for list in "${@:-build}"; do
+  case "$list" in
+    build) wanted+=("${build[@]}") ;;
+    check) wanted+=("${check[@]}") ;;
+    optional) wanted+=("${optional[@]}") ;;
+    *) echo "install_packages.sh: unknown list '$list'; known: build, check, optional" >&2; exit 2 ;;
+  esac
+done
+
+command -v dpkg-query > /dev/null || {
+  echo "install_packages.sh: this is no Debian; install by hand: ${wanted[*]}" >&2
+  exit 1
+}
+
+# dpkg-query fails as soon as one package is unknown, and still tells of the others.
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2> /dev/null || true)
+missing=()
+for package in "${wanted[@]}"; do
+  grep -qxF "installed $package" <<< "$installed" || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "installing ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo > /dev/null || {
+    echo "install_packages.sh: needs root or sudo to install: ${missing[*]}" >&2
+    exit 1
+  }
+  as_root=(sudo)
+fi
+wait_for_lock=(-o DPkg::Lock::Timeout=120)
+"${as_root[@]}" apt-get "${wait_for_lock[@]}" -q update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get "${wait_for_lock[@]}" -q -y --no-install-recommends install "${missing[@]}"

@@ -1,0 +1,149 @@
+// The files below conf/ are right, and conf/sluice.toml tells all there is.
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gateway/config/config.h"
+#include "gateway/config/table.h"
+#include "tests/support/fixtures.h"
+
+namespace sluice::config {
+namespace {
+
+using testing::Contains;
+using testing::IsEmpty;
+
+const std::string kFolder = SLUICE_CONF_FOLDER;
+
+std::vector<std::string> shipped_files() {
+  std::vector<std::string> files{kFolder + "/sluice.toml"};
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder + "/examples")) {
+    if (entry.path().extension() == ".toml") files.push_back(entry.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// The keys that the code accepts in a table: it tells them for a key unlike any other.
+std::vector<std::string> accepted_keys(const std::string& table) {
+  constexpr const char* kUnlike = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
+  Mistakes mistakes("f");
+  (void)parse(table + "\n" + kUnlike + " = 1\n", mistakes);
+  const std::string start = "unknown key '" + std::string(kUnlike) + "'; known here: ";
+  for (const Mistake& mistake : mistakes.list()) {
+    if (!mistake.message.starts_with(start)) continue;
+    std::vector<std::string> keys;
+    std::istringstream list(mistake.message.substr(start.size()));
+    for (std::string key; std::getline(list >> std::ws, key, ',');) keys.push_back(key);
+    return keys;
+  }
+  return {};
+}
+
+TEST(ShippedFiles, LoadWithoutMistakes) {
+  const auto files = shipped_files();
+  ASSERT_GE(files.size(), 2U);
+  for (const std::string& file : files) {
+    Mistakes mistakes(file);
+    (void)load(file, mistakes);
+    EXPECT_EQ(mistakes.text(), "");
+  }
+}
+
+TEST(ShippedFiles, MinimalConfigurationHasAtMostTwelveLines) {
+  const std::string text = test::read_file(kFolder + "/examples/minimal.toml");
+  EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 12);
+}
+
+TEST(ShippedFiles, FullConfigurationHoldsEveryKeyOfTheCode) {
+  Mistakes mistakes("sluice.toml");
+  Table root = Table::parse(test::read_file(kFolder + "/sluice.toml"), mistakes);
+  ASSERT_TRUE(mistakes.empty());
+
+  auto gateway = root.table("gateway");
+  ASSERT_TRUE(gateway);
+  const auto gateway_keys = accepted_keys("[gateway]");
+  EXPECT_THAT(gateway_keys, Contains("data_dir"));
+  for (const std::string& key : gateway_keys) EXPECT_THAT(gateway->keys(), Contains(key));
+
+  for (const std::string kind : {"listener", "destination", "route"}) {
+    const auto tables = root.tables(kind);
+    ASSERT_FALSE(tables.empty()) << kind;
+    const auto keys = accepted_keys("[[" + kind + "]]");
+    EXPECT_THAT(keys, Contains("name"));
+    for (const std::string& key : keys) EXPECT_THAT(tables[0].keys(), Contains(key)) << kind;
+  }
+}
+
+class FullConfiguration : public testing::Test {
+ protected:
+  FullConfiguration()
+      : mistakes_("sluice.toml"), config_(load(kFolder + "/sluice.toml", mistakes_)) {}
+  void SetUp() override { ASSERT_EQ(mistakes_.text(), ""); }
+
+  Mistakes mistakes_;
+  Config config_;
+};
+
+TEST_F(FullConfiguration, HoldsTheGatewaysDefaults) {
+  const Gateway& shown = config_.gateway;
+  const Gateway usual;
+  EXPECT_EQ(shown.data_dir, usual.data_dir);
+  EXPECT_EQ(shown.log_level, usual.log_level);
+  EXPECT_EQ(shown.log_format, usual.log_format);
+  EXPECT_EQ(shown.max_associations, usual.max_associations);
+  EXPECT_EQ(shown.max_associations_per_address, usual.max_associations_per_address);
+  EXPECT_EQ(shown.max_instance_size, usual.max_instance_size);
+  EXPECT_EQ(shown.drain_timeout, usual.drain_timeout);
+  EXPECT_EQ(shown.history, usual.history);
+  EXPECT_EQ(shown.unrouted, usual.unrouted);
+}
+
+TEST_F(FullConfiguration, HoldsTheListenersDefaults) {
+  ASSERT_EQ(config_.listeners.size(), 1U);
+  const Listener& shown = config_.listeners[0];
+  const Listener usual;
+  EXPECT_EQ(shown.name, "listener-" + std::to_string(shown.port));
+  EXPECT_EQ(shown.address, usual.address);
+  EXPECT_EQ(shown.ae_titles, usual.ae_titles);
+  EXPECT_EQ(shown.calling_ae_titles, usual.calling_ae_titles);
+  EXPECT_EQ(shown.transfer_syntaxes, usual.transfer_syntaxes);
+  EXPECT_EQ(shown.max_pdu, usual.max_pdu);
+  EXPECT_EQ(shown.request_timeout, usual.request_timeout);
+  EXPECT_EQ(shown.idle_timeout, usual.idle_timeout);
+  EXPECT_EQ(shown.stall_timeout, usual.stall_timeout);
+  EXPECT_EQ(shown.message_timeout, usual.message_timeout);
+}
+
+TEST_F(FullConfiguration, HoldsTheDestinationsDefaults) {
+  ASSERT_FALSE(config_.destinations.empty());
+  const Destination& shown = config_.destinations[0];
+  const Destination usual;
+  EXPECT_EQ(shown.calling_ae_title, usual.calling_ae_title);
+  EXPECT_EQ(shown.associations, usual.associations);
+  EXPECT_EQ(shown.max_pdu, usual.max_pdu);
+  EXPECT_EQ(shown.connect_timeout, usual.connect_timeout);
+  EXPECT_EQ(shown.response_timeout, usual.response_timeout);
+  EXPECT_EQ(shown.idle_timeout, usual.idle_timeout);
+  EXPECT_EQ(shown.retry_min, usual.retry_min);
+  EXPECT_EQ(shown.retry_max, usual.retry_max);
+  EXPECT_EQ(shown.max_failures, usual.max_failures);
+}
+
+TEST_F(FullConfiguration, HoldsTheRoutesDefaults) {
+  ASSERT_FALSE(config_.routes.empty());
+  const Route& shown = config_.routes[0];
+  EXPECT_EQ(shown.name, "route-1");
+  EXPECT_THAT(shown.when, IsEmpty());
+  EXPECT_THAT(shown.filters, IsEmpty());
+  EXPECT_EQ(shown.final, Route().final);
+}
+
+}  // namespace
+}  // namespace sluice::config

@@ -1,0 +1,358 @@
+#include "gateway/deliver/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include "gateway/base/counter.h"
+#include "tests/deliver/gateway_parts.h"
+#include "tests/deliver/scripted_pacs.h"
+
+namespace sluice::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+std::unique_ptr<Dispatcher> dispatch(GatewayParts& parts) {
+  auto dispatcher = std::make_unique<Dispatcher>(parts.config(), parts.spool(), parts.queue(),
+                                                 parts.ledger(), parts.pipeline());
+  dispatcher->start();
+  return dispatcher;
+}
+
+// One destination "pacs" and the PACS behind it.
+struct OnePacs {
+  explicit OnePacs(ScriptedPacs::React react = {}, const std::string& options = "")
+      : pacs(std::move(react)),
+        parts(dicom_destination("pacs", pacs.port(), options) + route("\"pacs\"")) {}
+
+  std::string receive(const std::string& uid) {
+    return parts.receive(small_instance(uid), {"pacs"});
+  }
+
+  ScriptedPacs pacs;
+  GatewayParts parts;
+};
+
+ScriptedPacs::React always(std::size_t status) {
+  return [status](const StoredByPacs&, int) {
+    Reaction reaction;
+    reaction.status = status;
+    return reaction;
+  };
+}
+
+TEST(Dispatcher, DeliversWhatWaitsAndWhatComes) {
+  OnePacs one;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 50; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto dispatcher = dispatch(one.parts);
+  for (int i = 50; i < 100; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+  }
+  EXPECT_EQ(one.pacs.stored().size(), 100U);
+  EXPECT_LE(one.pacs.associations(), 2);
+  const DeliveryRow row = one.parts.delivery(ids[0], "pacs");
+  EXPECT_EQ(row.status, "0000");
+  EXPECT_EQ(row.attempts, 1);
+  EXPECT_EQ(row.reason, "");
+  EXPECT_TRUE(wait_until([&] { return one.parts.spool().list().empty(); }));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  EXPECT_TRUE(one.parts.left_over().empty());
+}
+
+struct Ending {
+  std::size_t status;
+  DeliveryState state;
+  int failures;
+};
+
+// What each status leads to, with two failures allowed. The deferred ones go on for ever.
+TEST(Dispatcher, DoesWhatEachStatusAsksFor) {
+  const std::vector<Ending> table = {
+      {0x0000, DeliveryState::delivered, 0}, {0xB000, DeliveryState::delivered, 0},
+      {0xB006, DeliveryState::delivered, 0}, {0xB007, DeliveryState::delivered, 0},
+      {0xA700, DeliveryState::deferred, 0},  {0xA7FF, DeliveryState::deferred, 0},
+      {0x0110, DeliveryState::deferred, 0},  {0x0210, DeliveryState::deferred, 0},
+      {0x0211, DeliveryState::deferred, 0},  {0x0212, DeliveryState::deferred, 0},
+      {0xA900, DeliveryState::held, 2},      {0xC000, DeliveryState::held, 2},
+      {0xCFFF, DeliveryState::held, 2},      {0x0117, DeliveryState::held, 2},
+      {0x0122, DeliveryState::held, 2},      {0x0112, DeliveryState::held, 2},
+      {0x0124, DeliveryState::held, 0},      {0x0001, DeliveryState::held, 2},
+      {0xB001, DeliveryState::held, 2},      {0xFE00, DeliveryState::held, 2}};
+  for (const Ending& ending : table) {
+    OnePacs one(always(ending.status), "max_failures = 2\n");
+    const std::string id = one.receive("1.2.3");
+    const auto dispatcher = dispatch(one.parts);
+    if (ending.state == DeliveryState::deferred) {
+      EXPECT_TRUE(wait_until([&] { return one.parts.delivery(id, "pacs").attempts >= 4; }))
+          << std::hex << ending.status;
+      EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+    }
+    EXPECT_TRUE(one.parts.wait_for(id, "pacs", ending.state)) << std::hex << ending.status;
+    EXPECT_EQ(one.parts.delivery(id, "pacs").failures, ending.failures)
+        << std::hex << ending.status;
+    EXPECT_EQ(one.parts.spool().list().empty(), ending.state == DeliveryState::delivered);
+  }
+}
+
+TEST(Dispatcher, KeepsTheWarningOfADelivery) {
+  OnePacs one([](const StoredByPacs&, int) {
+    Reaction reaction;
+    reaction.status = 0xB000;
+    reaction.comment = "name changed";
+    return reaction;
+  });
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+  EXPECT_EQ(one.parts.delivery(id, "pacs").status, "B000");
+  EXPECT_NE(one.parts.delivery(id, "pacs").reason.find("name changed"), std::string::npos);
+}
+
+TEST(Dispatcher, NeverCountsAnAnswerToAnotherMessage) {
+  OnePacs one([](const StoredByPacs&, int) {
+    Reaction reaction;
+    reaction.message_id_added = 1;
+    return reaction;
+  });
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return one.parts.delivery(id, "pacs").attempts >= 3; }));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  EXPECT_EQ(one.parts.delivery(id, "pacs").state, DeliveryState::deferred);
+}
+
+TEST(Dispatcher, HoldsOnAPermanentRejectionAndRetriesOnATransientOne) {
+  OnePacs one;
+  one.pacs.greet(Greeting::reject_transient);
+  const std::string first = one.receive("1.2.1");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return one.parts.delivery(first, "pacs").attempts >= 3; }));
+  EXPECT_EQ(one.parts.delivery(first, "pacs").failures, 0);
+  one.pacs.greet(Greeting::accept);
+  EXPECT_TRUE(one.parts.wait_for(first, "pacs", DeliveryState::delivered));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  one.pacs.greet(Greeting::reject_permanent);
+  const std::string second = one.receive("1.2.2");
+  const auto again = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(second, "pacs", DeliveryState::held));
+  EXPECT_NE(one.parts.delivery(second, "pacs").reason.find("permanent"), std::string::npos);
+}
+
+TEST(Dispatcher, DeliversEverythingOnceThePacsIsBack) {
+  const std::uint16_t port = free_port();  // nobody is there
+  GatewayParts parts(dicom_destination("pacs", port) + route("\"pacs\""));
+  std::vector<std::string> ids;
+  for (int i = 0; i < 40; ++i) {
+    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"pacs"}));
+  }
+  const auto dispatcher = dispatch(parts);
+  EXPECT_TRUE(wait_until([&] { return parts.delivery(ids[0], "pacs").attempts >= 2; }));
+  TemporaryFolder received;
+  const Process storescp({"storescp", "+xa", "-od", received.path(), std::to_string(port)});
+  ASSERT_TRUE(wait_for_port(port));
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(parts.wait_for(id, "pacs", DeliveryState::delivered));
+    EXPECT_EQ(parts.delivery(id, "pacs").failures, 0);
+  }
+  const std::filesystem::directory_iterator files(received.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 40);
+}
+
+TEST(Dispatcher, AHungDestinationDelaysNoOther) {
+  ScriptedPacs hung;
+  hung.greet(Greeting::silence);
+  ScriptedPacs good;
+  GatewayParts parts(dicom_destination("hung", hung.port(), "response_timeout = \"3s\"\n") +
+                     dicom_destination("good", good.port()) + route("\"hung\", \"good\""));
+  std::vector<std::string> ids;
+  for (int i = 0; i < 60; ++i) {
+    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"hung", "good"}));
+  }
+  const auto dispatcher = dispatch(parts);
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(parts.wait_for(id, "good", DeliveryState::delivered));
+  }
+  EXPECT_EQ(parts.count_of("hung", DeliveryState::delivered), 0U);
+  EXPECT_EQ(parts.spool().list().size(), 60U);  // until the last has it
+  hung.greet(Greeting::accept);
+  EXPECT_TRUE(dispatcher->stop(milliseconds(30'000)));
+}
+
+// The destination answers A700 to one instance only, the oldest. The others go on.
+TEST(Dispatcher, AnInstanceThatAlwaysFailsDoesNotKeepTheOthersWaiting) {
+  OnePacs one([](const StoredByPacs& stored, int) {
+    Reaction reaction;
+    if (stored.sop_instance_uid == "1.2.666") reaction.status = 0xA700;
+    return reaction;
+  });
+  const std::string bad = one.receive("1.2.666");
+  std::vector<std::string> ids;
+  for (int i = 0; i < 100; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto dispatcher = dispatch(one.parts);
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+  }
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  EXPECT_EQ(one.parts.delivery(bad, "pacs").state, DeliveryState::deferred);
+  EXPECT_LT(one.parts.delivery(bad, "pacs").attempts, 50);
+}
+
+TEST(Dispatcher, HoldsACorruptFileAndSendsTheRest) {
+  OnePacs one;
+  const std::string bad = one.receive("1.2.1");
+  const std::string gone = one.receive("1.2.2");
+  const std::string good = one.receive("1.2.3");
+  flip_byte(one.parts.spool_path(bad));
+  std::filesystem::remove(one.parts.spool_path(gone));
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(good, "pacs", DeliveryState::delivered));
+  EXPECT_TRUE(one.parts.wait_for(bad, "pacs", DeliveryState::held));
+  EXPECT_TRUE(one.parts.wait_for(gone, "pacs", DeliveryState::held));
+  EXPECT_NE(one.parts.delivery(bad, "pacs").reason.find("digest"), std::string::npos);
+  EXPECT_EQ(one.pacs.count_of("1.2.1"), 0U);
+  EXPECT_TRUE(std::filesystem::exists(one.parts.spool_path(bad)));  // never deleted
+}
+
+TEST(Dispatcher, CountsFailuresOverARestart) {
+  OnePacs one(always(0xC000), "max_failures = 3\n");
+  const std::string id = one.receive("1.2.3");
+  auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return one.parts.delivery(id, "pacs").failures >= 1; }));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  dispatcher.reset();
+  const DeliveryRow before = one.parts.delivery(id, "pacs");
+  one.parts.reopen();
+  dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::held));
+  const DeliveryRow after = one.parts.delivery(id, "pacs");
+  EXPECT_EQ(after.failures, 3);
+  EXPECT_EQ(after.attempts, 3);
+  EXPECT_GE(before.failures, 1);
+  EXPECT_EQ(one.pacs.count_of("1.2.3"), 3U);
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+}
+
+TEST(Dispatcher, LetsARunningInstanceFinishAndReleasesTheRest) {
+  std::atomic<bool> begun = false;
+  std::atomic<bool> go_on = false;
+  OnePacs one(
+      [&](const StoredByPacs&, int) {
+        begun = true;
+        static_cast<void>(wait_until([&] { return go_on.load(); }));
+        return Reaction{};
+      },
+      "associations = 1\n");
+  std::vector<std::string> ids;
+  for (int i = 0; i < 10; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return begun.load(); }));
+  std::thread later([&] {
+    // Until stop() has begun; whatever the order, no delivery may be left `sending`.
+    std::this_thread::sleep_for(milliseconds(50));
+    go_on = true;
+  });
+  EXPECT_TRUE(dispatcher->stop(milliseconds(20'000)));
+  later.join();
+  EXPECT_EQ(one.parts.count_of("pacs", DeliveryState::sending), 0U);
+  EXPECT_EQ(one.parts.count_of("pacs", DeliveryState::delivered) +
+                one.parts.count_of("pacs", DeliveryState::ready),
+            10U);
+  EXPECT_EQ(one.parts.delivery(ids[0], "pacs").state, DeliveryState::delivered);
+}
+
+TEST(Dispatcher, StopsInTimeWhileADestinationIsSilent) {
+  std::atomic<bool> reached = false;
+  OnePacs one([&](const StoredByPacs&, int) {
+    reached = true;
+    Reaction reaction;
+    reaction.silent = true;
+    return reaction;
+  });
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return reached.load(); }));
+  const auto begun = steady_clock::now();
+  EXPECT_TRUE(dispatcher->stop(milliseconds(100)));
+  EXPECT_LT(steady_clock::now() - begun, milliseconds(20'000));  // response_timeout is 60 s
+  EXPECT_EQ(one.parts.delivery(id, "pacs").state, DeliveryState::deferred);
+}
+
+TEST(Dispatcher, SaysWhenAWorkerDoesNotEnd) {
+  OnePacs one({}, "response_timeout = \"8s\"\n");
+  one.pacs.greet(Greeting::silence);
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(wait_until([&] { return one.pacs.associations() > 0; }));
+  const auto begun = steady_clock::now();
+  EXPECT_FALSE(dispatcher->stop(milliseconds(100)));
+  EXPECT_LT(steady_clock::now() - begun, milliseconds(8'000));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(20'000)));
+  EXPECT_EQ(one.parts.count_of("pacs", DeliveryState::sending), 0U);
+}
+
+TEST(Dispatcher, StopsAtOnceWhenIdleAndWhileBackingOff) {
+  GatewayParts parts("\n[[destination]]\nname = \"away\"\naddress = \"dicom://PACS@127.0.0.1:" +
+                     std::to_string(free_port()) + "\"\nretry_min = \"1h\"\nretry_max = \"2h\"\n" +
+                     dicom_destination("idle", free_port()) + route("\"away\", \"idle\""));
+  const std::string id = parts.receive(small_instance("1.2.3"), {"away"});
+  const std::string other = parts.receive(small_instance("1.2.4"), {"away"});
+  const auto dispatcher = dispatch(parts);
+  EXPECT_TRUE(parts.wait_for(id, "away", DeliveryState::deferred));
+  const auto begun = steady_clock::now();
+  EXPECT_TRUE(dispatcher->stop(milliseconds(60'000)));
+  EXPECT_LT(steady_clock::now() - begun, milliseconds(20'000));
+  EXPECT_EQ(parts.count_of("away", DeliveryState::sending), 0U);
+}
+
+TEST(Dispatcher, LeavesWhatWaitsForARemovedDestination) {
+  OnePacs one;
+  const std::string id = one.parts.receive(small_instance("1.2.3"), {"removed"});
+  const std::string other = one.receive("1.2.4");
+  testing::internal::CaptureStderr();
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(other, "pacs", DeliveryState::delivered));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("destination=removed"), std::string::npos) << log;
+  EXPECT_EQ(one.parts.delivery(id, "removed").state, DeliveryState::ready);
+}
+
+TEST(Dispatcher, WritesToAFolderAndAPacsAlike) {
+  ScriptedPacs pacs;
+  TemporaryFolder folder;
+  GatewayParts parts(dicom_destination("pacs", pacs.port()) +
+                     folder_destination("archive", folder.path("archive")) +
+                     route("\"pacs\", \"archive\""));
+  const auto dispatcher = dispatch(parts);
+  std::vector<std::string> ids;
+  for (int i = 0; i < 30; ++i) {
+    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"pacs", "archive"}));
+  }
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(parts.wait_for(id, "pacs", DeliveryState::delivered));
+    EXPECT_TRUE(parts.wait_for(id, "archive", DeliveryState::delivered));
+  }
+  EXPECT_EQ(pacs.stored().size(), 30U);
+  EXPECT_TRUE(wait_until([&] { return parts.spool().list().empty(); }));
+}
+
+// A worker without work must not ask the queue again and again.
+TEST(Dispatcher, RestsWhenThereIsNothingToDo) {
+  OnePacs one;
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+  timespec before{};
+  timespec after{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+  std::this_thread::sleep_for(milliseconds(1500));
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+  const double seconds = static_cast<double>(after.tv_sec - before.tv_sec) +
+                         static_cast<double>(after.tv_nsec - before.tv_nsec) / 1e9;
+  EXPECT_LT(seconds, 0.75);
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,39 @@
+#include "gateway/dicom/transfer_syntax.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::dicom {
+namespace {
+
+void expect_syntax(std::string_view uid, bool explicit_vr, bool big_endian, bool deflated,
+                   bool encapsulated) {
+  const TransferSyntax syntax = transfer_syntax(uid);
+  EXPECT_EQ(syntax.uid, uid);
+  EXPECT_EQ(syntax.explicit_vr, explicit_vr) << uid;
+  EXPECT_EQ(syntax.big_endian, big_endian) << uid;
+  EXPECT_EQ(syntax.deflated, deflated) << uid;
+  EXPECT_EQ(syntax.encapsulated, encapsulated) << uid;
+}
+
+TEST(TransferSyntax, KnowsTheFourThatAreNotEncapsulated) {
+  expect_syntax("1.2.840.10008.1.2", false, false, false, false);
+  expect_syntax("1.2.840.10008.1.2.1", true, false, false, false);
+  expect_syntax("1.2.840.10008.1.2.2", true, true, false, false);
+  expect_syntax("1.2.840.10008.1.2.1.99", true, false, true, false);
+}
+
+TEST(TransferSyntax, TakesEveryOtherForEncapsulatedExplicitLittleEndian) {
+  expect_syntax("1.2.840.10008.1.2.4.50", true, false, false, true);
+  expect_syntax("1.2.840.10008.1.2.5", true, false, false, true);
+  expect_syntax("1.2.3.4.5", true, false, false, true);
+}
+
+TEST(TransferSyntax, HasANameOrItsUid) {
+  EXPECT_EQ(transfer_syntax_name("1.2.840.10008.1.2"), "Little Endian Implicit");
+  EXPECT_EQ(transfer_syntax_name("1.2.840.10008.1.2.4.50"), "JPEG Baseline");
+  EXPECT_EQ(transfer_syntax_name("1.2.3.4.5"), "1.2.3.4.5");
+  EXPECT_EQ(transfer_syntax_name(""), "");
+}
+
+}  // namespace
+}  // namespace sluice::dicom

@@ -1,0 +1,243 @@
+#include "gateway/pipeline/pipeline.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/data_set.h"
+
+namespace sluice {
+namespace {
+
+using dicom::Vr;
+namespace tags = dicom::tags;
+
+// Sets one attribute, or gives one verdict: enough to see what a chain does.
+class SetAttribute : public Filter {
+ public:
+  SetAttribute(std::string keyword, std::string text)
+      : keyword_(std::move(keyword)), text_(std::move(text)) {}
+  Result<Verdict> apply(Instance& instance, Ledger&) const override {
+    const auto changed =
+        instance.change(*dicom::parse_tag(keyword_), text_, "set", Record::coerced);
+    if (!changed) return tl::unexpected(changed.error());
+    return Pass{};
+  }
+
+ private:
+  std::string keyword_;
+  std::string text_;
+};
+
+class Say : public Filter {
+ public:
+  explicit Say(std::string verdict) : verdict_(std::move(verdict)) {}
+  Result<Verdict> apply(Instance& instance, Ledger&) const override {
+    if (verdict_ == "reject") return Reject{0xC123, "no"};
+    if (verdict_ == "quarantine") return Quarantine{"rest"};
+    if (verdict_ == "drop") return Drop{"gone"};
+    if (verdict_ == "fail") return failure(ErrorCode::transient, "the ledger is away");
+    if (verdict_ == "settle") instance.settle_uid_mismatch();
+    return Pass{};
+  }
+
+ private:
+  std::string verdict_;
+};
+
+constexpr std::array<FilterType, 2> kTypes = {{
+    {"set",
+     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
+       return std::make_unique<SetAttribute>(options.string("keyword", "StudyID"),
+                                             options.string("text", "x"));
+     }},
+    {"say",
+     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
+       return std::make_unique<Say>(options.string("verdict", "pass"));
+     }},
+}};
+
+constexpr const char* kStart = R"(
+[[listener]]
+port = 11112
+[[destination]]
+name = "a"
+address = "dicom://A@127.0.0.1:104"
+[[destination]]
+name = "b"
+address = "dicom://B@127.0.0.1:104"
+[[filter]]
+name = "reject"
+type = "say"
+verdict = "reject"
+[[filter]]
+name = "quarantine"
+type = "say"
+verdict = "quarantine"
+[[filter]]
+name = "drop"
+type = "say"
+verdict = "drop"
+[[filter]]
+name = "fail"
+type = "say"
+verdict = "fail"
+[[filter]]
+name = "settle"
+type = "say"
+verdict = "settle"
+)";
+
+class NoLedger : public Ledger {
+ public:
+  Result<std::int32_t> series_number(const SeriesNumberRequest&) override { return 1; }
+  Result<MergedStudy> merged_study(std::string_view, std::string_view, std::string_view,
+                                   const MergedStudy& proposed) override {
+    return proposed;
+  }
+  Result<void> record_uid(std::string_view, std::string_view, std::string_view,
+                          std::string_view) override {
+    return {};
+  }
+  Result<std::optional<std::string>> replacement(std::string_view, std::string_view,
+                                                 Time) override {
+    return std::nullopt;
+  }
+  Result<std::vector<UidReplacement>> lookup(std::string_view) override {
+    return std::vector<UidReplacement>{};
+  }
+  Result<void> commit() override { return {}; }
+};
+
+class PipelineTest : public testing::Test {
+ protected:
+  void build(const std::string& routes) {
+    const config::Config config = config::parse(kStart + routes, mistakes_);
+    pipeline_ = Pipeline::build(config, kTypes, "key", mistakes_);
+  }
+  Decision decide() {
+    EXPECT_TRUE(mistakes_.empty()) << mistakes_.text();
+    auto decision = pipeline_->decide(provenance_, header_, ledger_);
+    if (!decision) throw std::runtime_error(decision.error().message);
+    return std::move(*decision);
+  }
+
+  config::Mistakes mistakes_{"test"};
+  std::unique_ptr<Pipeline> pipeline_;
+  NoLedger ledger_;
+  std::string bytes_ =
+      test::image("1.2.3", "1.2.4", "1.2.5", "1").text(tags::kStudyId, Vr::SH, "S").bytes();
+  dicom::Header header_ = test::header_of(bytes_);
+  Provenance provenance_{"id",    "CT1", "SLUICE", "10.1.2.3", "l", "1.2.840.10008.5.1.4.1.1.2",
+                         "1.2.3", {}};
+};
+
+TEST_F(PipelineTest, AppliesEveryRouteThatMatchesInOrder) {
+  build(R"(
+[[route]]
+filters = ["set"]
+destinations = ["a"]
+[[route]]
+when = { StudyID = "other" }
+destinations = ["a"]
+[[route]]
+destinations = ["b"]
+)");
+  const Decision decision = decide();
+  ASSERT_EQ(decision.routes.size(), 2U);
+  EXPECT_EQ(decision.routes[0].route, "route-1");
+  EXPECT_EQ(decision.routes[0].destinations, std::vector<std::string>{"a"});
+  ASSERT_EQ(decision.routes[0].changes.size(), 1U);
+  EXPECT_EQ(decision.routes[0].changes[0].filter, "set");
+  EXPECT_EQ(decision.routes[1].route, "route-3");
+  EXPECT_TRUE(decision.routes[1].changes.empty());
+}
+
+TEST_F(PipelineTest, StopsAtAFinalRoute) {
+  build("[[route]]\nfinal = true\ndestinations = [\"a\"]\n[[route]]\ndestinations = [\"b\"]\n");
+  EXPECT_EQ(decide().routes.size(), 1U);
+}
+
+TEST_F(PipelineTest, ServesADestinationOnceByTheFirstRouteThatPasses) {
+  build(R"(
+[[route]]
+filters = ["quarantine"]
+destinations = ["a"]
+[[route]]
+destinations = ["a"]
+[[route]]
+destinations = ["a", "b"]
+)");
+  const Decision decision = decide();
+  ASSERT_EQ(decision.routes.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<Quarantine>(decision.routes[0].verdict));
+  EXPECT_EQ(decision.routes[0].filter, "quarantine");
+  EXPECT_TRUE(decision.routes[0].destinations.empty());
+  EXPECT_EQ(decision.routes[1].destinations, std::vector<std::string>{"a"});
+  EXPECT_EQ(decision.routes[2].destinations, std::vector<std::string>{"b"});
+}
+
+TEST_F(PipelineTest, TellsTheFirstRejection) {
+  build(
+      "[[route]]\ndestinations = [\"a\"]\n[[route]]\nfilters = [\"reject\"]\ndestinations = "
+      "[\"b\"]\n");
+  const Decision decision = decide();
+  ASSERT_NE(decision.rejected(), nullptr);
+  EXPECT_EQ(decision.rejected()->status, 0xC123);
+}
+
+TEST_F(PipelineTest, EndsAChainAtTheFirstVerdict) {
+  build("[[route]]\nfilters = [\"drop\", \"reject\"]\ndestinations = [\"a\"]\n");
+  EXPECT_TRUE(std::holds_alternative<Drop>(decide().routes[0].verdict));
+}
+
+TEST_F(PipelineTest, PassesOnTheErrorOfAFilterWithItsName) {
+  build("[[route]]\nfilters = [\"fail\"]\ndestinations = [\"a\"]\n");
+  const auto decision = pipeline_->decide(provenance_, header_, ledger_);
+  ASSERT_FALSE(decision);
+  EXPECT_EQ(decision.error().code, ErrorCode::transient);
+  EXPECT_EQ(decision.error().message, "fail: the ledger is away");
+}
+
+TEST_F(PipelineTest, RejectsAnUnsettledUidMismatchWithOrWithoutRoutes) {
+  provenance_.sop_instance_uid = "1.9";
+  build("[[route]]\ndestinations = [\"a\"]\n");
+  ASSERT_NE(decide().rejected(), nullptr);
+  EXPECT_EQ(decide().rejected()->status, 0xA900);
+  mistakes_ = config::Mistakes("test");
+  build("[[route]]\nwhen = { StudyID = \"other\" }\ndestinations = [\"a\"]\n");
+  ASSERT_NE(decide().rejected(), nullptr);
+  build("[[route]]\nfilters = [\"settle\"]\ndestinations = [\"a\"]\n");
+  EXPECT_EQ(decide().rejected(), nullptr);
+}
+
+TEST_F(PipelineTest, AppliesWhatItDecided) {
+  build("[[route]]\nname = \"main\"\nfilters = [\"set\"]\ndestinations = [\"a\"]\n");
+  Instance instance(provenance_, header_);
+  const auto verdict = pipeline_->apply("main", instance, ledger_);
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(instance.text(tags::kStudyId), "x");
+  const auto gone = pipeline_->apply("renamed", instance, ledger_);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, ErrorCode::configuration);
+}
+
+TEST_F(PipelineTest, NotesUnknownFiltersTypesAndOptions) {
+  build(R"(
+[[filter]]
+type = "sya"
+[[filter]]
+name = "n"
+type = "say"
+verdcit = "drop"
+[[route]]
+filters = ["nobody", "sya"]
+destinations = ["a"]
+)");
+  const std::string text = mistakes_.text();
+  EXPECT_EQ(mistakes_.list().size(), 3U) << text;
+  EXPECT_NE(text.find("unknown type 'sya'"), std::string::npos) << text;
+  EXPECT_NE(text.find("verdcit"), std::string::npos) << text;
+  EXPECT_NE(text.find("no filter is called 'nobody'"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace sluice
