@@ -273,7 +273,7 @@ std::vector<Condition> read_conditions(Table& when) {
   std::vector<Condition> conditions;
   for (const std::string& key : when.keys()) {
     // "" stands for what could not be read, and was noted.
-    Condition condition{.key = key, .globs = when.strings(key, {""})};
+    Condition condition{.key = key, .globs = when.strings(key, {""}), .line = when.line_of(key)};
     if (condition.globs.empty()) {
       when.mistake(key, log::escape(key) + " names no value, so the route takes nothing; leave " +
                             "the key out to take every value");
@@ -299,11 +299,11 @@ void check_destinations(Table& table, const Route& route, const std::vector<std:
 Route read_route(Table& table, Names& names, int number, const std::vector<std::string>& known,
                  const Mistakes& mistakes) {
   Route route;
-  route.line = table.line();
   route.name = table.string("name", "route-" + std::to_string(number));
   names.take(table, route.name);
   if (auto when = table.table("when")) route.when = read_conditions(*when);
   route.filters = table.strings("filters", {});
+  route.filters_line = table.line_of("filters");
   const std::size_t before = mistakes.list().size();
   route.destinations = table.strings("destinations", {});
   if (route.destinations.empty() && mistakes.list().size() == before) {

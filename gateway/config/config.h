@@ -70,6 +70,7 @@ struct Destination {
 struct Condition {
   std::string key;  // attribute keyword or tag, calling_ae_title ...
   std::vector<std::string> globs;
+  int line = 0;
 };
 
 struct Route {
@@ -78,7 +79,7 @@ struct Route {
   std::vector<std::string> filters;
   std::vector<std::string> destinations;
   bool final = false;
-  int line = 0;
+  int filters_line = 0;  // where `filters` stands
 };
 
 struct Config {

@@ -12,7 +12,7 @@
 namespace sluice::config {
 namespace {
 
-int line_of(const toml::source_region& source) {
+int line_at(const toml::source_region& source) {
   return static_cast<int>(source.begin.line);
 }
 
@@ -62,7 +62,7 @@ struct Table::State {
   }
   [[nodiscard]] int line_of_key(std::string_view key) const {
     const auto found = table->find(key);
-    return found == table->end() ? line : line_of(found->first.source());
+    return found == table->end() ? line : line_at(found->first.source());
   }
   void wrong_kind(std::string_view key, std::string_view wanted, const toml::node& node,
                   std::string_view hint = "") const {
@@ -189,7 +189,7 @@ std::vector<std::string> Table::strings(std::string_view key, std::vector<std::s
       continue;
     }
     whole = false;
-    state_->mistakes->add(line_of(element.source()), std::string(key) + " must hold strings, not " +
+    state_->mistakes->add(line_at(element.source()), std::string(key) + " must hold strings, not " +
                                                          kind(element) + quotes_hint(element));
   }
   return whole ? values : fallback;
@@ -218,9 +218,9 @@ std::vector<Table> Table::tables(std::string_view key) {
   }
   for (const toml::node& element : *array) {
     if (const auto* inner = element.as_table()) {
-      tables.push_back(state_->inner(*inner, line_of(inner->source())));
+      tables.push_back(state_->inner(*inner, line_at(inner->source())));
     } else {
-      state_->mistakes->add(line_of(element.source()),
+      state_->mistakes->add(line_at(element.source()),
                             std::string(key) + " must hold tables, not " + kind(element));
     }
   }
@@ -255,6 +255,10 @@ int Table::line() const {
   return state_->line;
 }
 
+int Table::line_of(std::string_view key) const {
+  return state_->line_of_key(key);
+}
+
 void Table::finish() {
   if (state_->finished) return;
   state_->finished = true;
@@ -271,7 +275,7 @@ Table Table::parse(std::string_view toml, Mistakes& mistakes) {
   try {
     *document = toml::parse(toml);
   } catch (const toml::parse_error& error) {
-    mistakes.add(line_of(error.source()), log::escape(error.description()));
+    mistakes.add(line_at(error.source()), log::escape(error.description()));
   }
   auto state = std::make_shared<State>();
   state->table = document.get();

@@ -75,6 +75,7 @@ class Table {
   void mistake(std::string_view key, std::string message);
   void mistake(std::string message);
   [[nodiscard]] int line() const;
+  [[nodiscard]] int line_of(std::string_view key) const;  // of the table, when the key is absent
 
   // Reports the keys that nobody read. Last; a second call reports nothing new.
   void finish();

@@ -47,7 +47,7 @@ Result<void> write(DcmDataset& data_set, E_TransferSyntax syntax, E_EncodingType
     void* bytes = nullptr;
     offile_off_t length = 0;
     stream.flushBuffer(bytes, length);
-    const auto appended =
+    auto appended =
         target.append({static_cast<const std::byte*>(bytes), static_cast<std::size_t>(length)});
     if (!appended) return appended;
     if (written.good()) break;

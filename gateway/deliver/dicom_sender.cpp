@@ -75,7 +75,7 @@ class WatchedSource : public net::DataSource {
 
 class DicomSender : public Sender {
  public:
-  explicit DicomSender(const config::Destination& destination) : destination_(destination) {}
+  explicit DicomSender(config::Destination destination) : destination_(std::move(destination)) {}
 
   void prepare(std::span<const QueueEntry> batch) override {
     batch_.clear();
@@ -211,7 +211,7 @@ class DicomSender : public Sender {
     return std::nullopt;
   }
 
-  [[nodiscard]] std::string why_not(const Kind& kind) const {
+  [[nodiscard]] static std::string why_not(const Kind& kind) {
     std::string text = "the destination accepts no presentation context for SOP class " +
                        kind.sop_class_uid + " in " +
                        dicom::transfer_syntax_name(kind.transfer_syntax_uid);

@@ -82,7 +82,7 @@ Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
                    "today's chain of route '" + std::string(route) + "' " + verdict_text(*verdict));
   }
   // A decision taken only now must not be forgotten once the PACS has seen it.
-  if (const auto durable = origin.ledger.commit(); !durable) return durable;
+  if (auto durable = origin.ledger.commit(); !durable) return durable;
   const auto uid = [&](dicom::Tag tag, const std::string& fallback) {
     return uid_or(instance.patch().value(tag).value_or(""), fallback);
   };
@@ -183,7 +183,7 @@ Result<std::size_t> Payload::read(std::span<std::byte> buffer) {
     if (piece.is_new()) {
       std::memcpy(buffer.data() + done, piece.bytes.data() + in_piece_, wanted);
     } else if (wanted > 0) {
-      const auto got = read_source(piece.offset + in_piece_, buffer.subspan(done, wanted));
+      auto got = read_source(piece.offset + in_piece_, buffer.subspan(done, wanted));
       if (!got) return got;
       if (*got < wanted) {
         return failure(ErrorCode::corrupt, "the file became shorter while it was sent");

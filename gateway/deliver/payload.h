@@ -69,7 +69,7 @@ class Payload : public net::DataSource {
  private:
   Payload(std::variant<SpoolReader, TemporaryFile> source, dicom::TransferSyntax syntax,
           std::string temporary_folder);
-  [[nodiscard]] Result<void> run_chain(const InstanceRow& instance, std::string_view route,
+  [[nodiscard]] Result<void> run_chain(const InstanceRow& row, std::string_view route,
                                        const Origin& origin);
   [[nodiscard]] Result<void> render(const dicom::Patch& patch);
   [[nodiscard]] Result<TemporaryFile> write_out();  // inflated, where it is deflated

@@ -5,6 +5,7 @@
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
+#include "gateway/config/nearest.h"
 
 namespace sluice {
 namespace {
@@ -21,6 +22,11 @@ std::string_view name_of(const Verdict& verdict) {
   if (std::holds_alternative<Drop>(verdict)) return "drop";
   if (std::holds_alternative<Reject>(verdict)) return "reject";
   return "quarantine";
+}
+
+bool is_configured(const config::Config& config, const std::string& filter) {
+  return std::ranges::any_of(
+      config.filters, [&](const config::FilterEntry& entry) { return entry.name == filter; });
 }
 
 void report(const Provenance& provenance, const RouteDecision& decision) {
@@ -58,17 +64,14 @@ const Reject* Decision::rejected() const {
 
 void Pipeline::add_filters(const config::Config& config, std::span<const FilterType> types,
                            const std::string& site_key, config::Mistakes& mistakes) {
-  std::string known;
-  for (const FilterType& type : types) {
-    known += known.empty() ? "" : ", ";
-    known += type.type;
-  }
+  std::vector<std::string> known;
+  for (const FilterType& type : types) known.emplace_back(type.type);
   for (const config::FilterEntry& entry : config.filters) {
     config::Table options = entry.options;
     const auto type = std::ranges::find(types, entry.type, &FilterType::type);
     if (type == types.end()) {
-      options.mistake("type", "filter '" + entry.name + "': unknown type '" + entry.type +
-                                  "'; known are " + known);
+      options.mistake("type", "filter '" + entry.name + "': unknown type '" + entry.type + "'" +
+                                  config::suggestion(entry.type, known));
       continue;
     }
     filters_.push_back({entry.name, type->make(options, {entry.name, site_key})});
@@ -76,13 +79,28 @@ void Pipeline::add_filters(const config::Config& config, std::span<const FilterT
   }
   // A route may name a type that no [[filter]] configures: it then has its defaults.
   for (const FilterType& type : types) {
-    const bool taken = std::ranges::any_of(
-        config.filters, [&](const config::FilterEntry& entry) { return entry.name == type.type; });
-    if (taken) continue;
-    config::Table defaults = config::Table::parse("", mistakes);
     const std::string name(type.type);
+    if (is_configured(config, name)) continue;
+    config::Table defaults = config::Table::parse("", mistakes);
     filters_.push_back({name, type.make(defaults, {name, site_key})});
   }
+}
+
+Pipeline::Chain Pipeline::make_chain(const config::Config& config, const config::Route& route,
+                                     config::Mistakes& mistakes) const {
+  Chain chain;
+  for (const std::string& name : route.filters) {
+    const auto filter = std::ranges::find(filters_, name, &Step::name);
+    if (filter != filters_.end()) {
+      chain.steps.push_back(*filter);
+    } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
+      std::vector<std::string> known;
+      for (const Step& step : filters_) known.push_back(step.name);
+      mistakes.add(route.filters_line, "route '" + route.name + "': no filter is called '" + name +
+                                           "'" + config::suggestion(name, known));
+    }
+  }
+  return chain;
 }
 
 std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
@@ -91,25 +109,7 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   auto pipeline = std::make_unique<Pipeline>();
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
-    Chain chain;
-    for (const std::string& name : route.filters) {
-      const auto filter = std::ranges::find(pipeline->filters_, name, &Step::name);
-      if (filter == pipeline->filters_.end()) {
-        const bool configured = std::ranges::any_of(
-            config.filters, [&](const config::FilterEntry& entry) { return entry.name == name; });
-        if (configured) continue;  // its type is unknown, which was said
-        std::string known;
-        for (const Step& step : pipeline->filters_) {
-          if (!known.empty()) known += ", ";
-          known += step.name;
-        }
-        mistakes.add(route.line, "route '" + route.name + "': no filter is called '" + name +
-                                     "'; known are " + known);
-        continue;
-      }
-      chain.steps.push_back(*filter);
-    }
-    pipeline->chains_.push_back(std::move(chain));
+    pipeline->chains_.push_back(pipeline->make_chain(config, route, mistakes));
     pipeline->routes_.emplace_back(route, mistakes);
   }
   return pipeline;

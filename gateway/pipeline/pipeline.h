@@ -68,6 +68,8 @@ class Pipeline {
   [[nodiscard]] static Result<Run> run(const Chain& chain, Instance& instance, Ledger& ledger);
   void add_filters(const config::Config& config, std::span<const FilterType> types,
                    const std::string& site_key, config::Mistakes& mistakes);
+  [[nodiscard]] Chain make_chain(const config::Config& config, const config::Route& route,
+                                 config::Mistakes& mistakes) const;
 
   std::vector<Step> filters_;  // by name, in the order of the file; then types by default
   std::vector<Route> routes_;

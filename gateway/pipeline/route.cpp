@@ -43,13 +43,14 @@ Route::Route(const config::Route& route, config::Mistakes& mistakes)
     if (const auto source = sources.find(condition.key); source != sources.end()) {
       made.source = source->second;
     } else if (const auto tag = dicom::parse_tag(condition.key); !tag) {
-      mistakes.add(route.line, "route '" + name_ + "': " + tag.error().message +
-                                   "; besides attributes, 'when' knows calling_ae_title, "
-                                   "called_ae_title, peer_address and listener");
+      mistakes.add(condition.line, "route '" + name_ + "': " + tag.error().message +
+                                       "; besides attributes, 'when' knows calling_ae_title, "
+                                       "called_ae_title, peer_address and listener");
     } else if (*tag >= dicom::tags::kFloatPixelData || tag->is_group_length()) {
-      mistakes.add(route.line, "route '" + name_ + "': " + condition.key +
-                                   " cannot be a condition: it is a group length or stands at or "
-                                   "behind the pixel data");
+      mistakes.add(condition.line,
+                   "route '" + name_ + "': " + condition.key +
+                       " cannot be a condition: it is a group length or stands at or "
+                       "behind the pixel data");
     } else {
       made.tag = *tag;
     }

@@ -137,7 +137,7 @@ TEST(Conversion, GivesTheSameBytesAgain) {
   EXPECT_TRUE(bytes_of(*payload) == image.data_set);
 }
 
-std::string implicit_element(std::size_t group, std::size_t number, std::string value) {
+std::string implicit_element(std::size_t group, std::size_t number, const std::string& value) {
   return little16(group) + little16(number) + little32(value.size()) + value;
 }
 

@@ -43,12 +43,13 @@ ScriptedPacs::React always(std::size_t status) {
 
 TEST(Dispatcher, DeliversWhatWaitsAndWhatComes) {
   OnePacs one;
-  std::vector<std::string> ids;
-  for (int i = 0; i < 50; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto ids = one.parts.receive_many(50, {"pacs"});
   const auto dispatcher = dispatch(one.parts);
-  for (int i = 50; i < 100; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
-  for (const std::string& id : ids) {
-    EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+  const auto later = one.parts.receive_many(50, {"pacs"});
+  for (const auto* waiting : {&ids, &later}) {
+    for (const std::string& id : *waiting) {
+      EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
+    }
   }
   EXPECT_EQ(one.pacs.stored().size(), 100U);
   EXPECT_LE(one.pacs.associations(), 2);
@@ -143,10 +144,7 @@ TEST(Dispatcher, HoldsOnAPermanentRejectionAndRetriesOnATransientOne) {
 TEST(Dispatcher, DeliversEverythingOnceThePacsIsBack) {
   const std::uint16_t port = free_port();  // nobody is there
   GatewayParts parts(dicom_destination("pacs", port) + route("\"pacs\""));
-  std::vector<std::string> ids;
-  for (int i = 0; i < 40; ++i) {
-    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"pacs"}));
-  }
+  const auto ids = parts.receive_many(40, {"pacs"});
   const auto dispatcher = dispatch(parts);
   EXPECT_TRUE(wait_until([&] { return parts.delivery(ids[0], "pacs").attempts >= 2; }));
   TemporaryFolder received;
@@ -166,10 +164,7 @@ TEST(Dispatcher, AHungDestinationDelaysNoOther) {
   ScriptedPacs good;
   GatewayParts parts(dicom_destination("hung", hung.port(), "response_timeout = \"3s\"\n") +
                      dicom_destination("good", good.port()) + route("\"hung\", \"good\""));
-  std::vector<std::string> ids;
-  for (int i = 0; i < 60; ++i) {
-    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"hung", "good"}));
-  }
+  const auto ids = parts.receive_many(60, {"hung", "good"});
   const auto dispatcher = dispatch(parts);
   for (const std::string& id : ids) {
     EXPECT_TRUE(parts.wait_for(id, "good", DeliveryState::delivered));
@@ -188,8 +183,7 @@ TEST(Dispatcher, AnInstanceThatAlwaysFailsDoesNotKeepTheOthersWaiting) {
     return reaction;
   });
   const std::string bad = one.receive("1.2.666");
-  std::vector<std::string> ids;
-  for (int i = 0; i < 100; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto ids = one.parts.receive_many(100, {"pacs"});
   const auto dispatcher = dispatch(one.parts);
   for (const std::string& id : ids) {
     EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
@@ -244,8 +238,7 @@ TEST(Dispatcher, LetsARunningInstanceFinishAndReleasesTheRest) {
         return Reaction{};
       },
       "associations = 1\n");
-  std::vector<std::string> ids;
-  for (int i = 0; i < 10; ++i) ids.push_back(one.receive("1.2.3." + std::to_string(i)));
+  const auto ids = one.parts.receive_many(10, {"pacs"});
   const auto dispatcher = dispatch(one.parts);
   EXPECT_TRUE(wait_until([&] { return begun.load(); }));
   std::thread later([&] {
@@ -326,10 +319,7 @@ TEST(Dispatcher, WritesToAFolderAndAPacsAlike) {
                      folder_destination("archive", folder.path("archive")) +
                      route("\"pacs\", \"archive\""));
   const auto dispatcher = dispatch(parts);
-  std::vector<std::string> ids;
-  for (int i = 0; i < 30; ++i) {
-    ids.push_back(parts.receive(small_instance("1.2.3." + std::to_string(i)), {"pacs", "archive"}));
-  }
+  const auto ids = parts.receive_many(30, {"pacs", "archive"});
   for (const std::string& id : ids) {
     EXPECT_TRUE(parts.wait_for(id, "pacs", DeliveryState::delivered));
     EXPECT_TRUE(parts.wait_for(id, "archive", DeliveryState::delivered));

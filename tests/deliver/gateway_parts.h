@@ -114,6 +114,16 @@ class GatewayParts {
     return stored.id;
   }
 
+  // Small ones, 1.2.3.0 and so on.
+  std::vector<std::string> receive_many(int number, const std::vector<std::string>& destinations) {
+    std::vector<std::string> ids(static_cast<std::size_t>(number));
+    int count = 0;
+    for (std::string& id : ids) {
+      id = receive(small_instance("1.2.3." + std::to_string(count++)), destinations);
+    }
+    return ids;
+  }
+
   [[nodiscard]] Result<Payload> payload(const std::string& id,
                                         std::string_view route_name = "all") {
     return Payload::open(rows_.at(id), route_name, {*spool_, *pipeline_, *ledger_, folder_.path()});

@@ -194,7 +194,7 @@ class ScriptedPacs {
       for (std::size_t at = 6; at + 6 <= bytes.size();) {
         const std::size_t length = number_at(bytes, at, 4);
         context_id = static_cast<unsigned char>(bytes[at + 4]);
-        const int flags = bytes[at + 5];
+        const int flags = static_cast<unsigned char>(bytes[at + 5]);
         ((flags & 1) != 0 ? command : stored.data_set) += bytes.substr(at + 6, length - 2);
         whole = flags == 2;
         at += 4 + length;
@@ -213,8 +213,8 @@ class ScriptedPacs {
     return respond(peer, context_id, command, stored, reaction);
   }
 
-  bool respond(RawPeer& peer, int context_id, const std::string& command,
-               const StoredByPacs& stored, const Reaction& reaction) {
+  static bool respond(RawPeer& peer, int context_id, const std::string& command,
+                      const StoredByPacs& stored, const Reaction& reaction) {
     if (reaction.close) return false;
     if (reaction.silent) {
       static_cast<void>(peer.is_closed());

@@ -73,7 +73,7 @@ TEST(Inflater, GivesASinkPiecesOfAtMost64KiB) {
         return {};
       }));
   EXPECT_EQ(total, 500'000U);
-  EXPECT_LE(longest, std::size_t{64 * 1024});
+  EXPECT_LE(longest, 64UL * 1024);
 }
 
 TEST(Inflater, HandsOnTheErrorOfTheSinkAndStaysFailed) {

@@ -173,6 +173,10 @@ TEST_F(Restart, WaitsForTheInstanceUnderWay) {
 
   gateway_.ask_to_stop();
   ASSERT_TRUE(gateway_.wait_for_lines("stopping", 1)) << gateway_.log();
+  // Nobody else is let in meanwhile.
+  EXPECT_TRUE(wait_until([&] {
+    return run_program({"echoscu", "127.0.0.1", std::to_string(gateway_.port())}).exit_code != 0;
+  }));
   ASSERT_TRUE(sender.send(data_pdu(pdv(kContext, false, true, data_set.substr(half)))));
 
   const std::string response = sender.receive_pdu();
