@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
 
+# One cache for every checkout of the sources, wherever it lies.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+
 options=()
 command -v ccache > /dev/null && options+=(-D CMAKE_CXX_COMPILER_LAUNCHER=ccache)
 

@@ -9,15 +9,13 @@
 #include <dcmtk/dcmnet/dul.h>
 #include <dcmtk/ofstd/ofstd.h>
 
+#include "gateway/dicom/implementation.h"
 #include "gateway/net/transport.h"
 
 namespace sluice::net {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr const char* kImplementationClassUid = "2.25.280522797028122832885654018961817450494";
-constexpr const char* kImplementationVersionName = "SLUICE_0_1";
 
 constexpr milliseconds kAbortLinger{500};
 constexpr milliseconds kReleaseLinger{1'000};
@@ -38,8 +36,8 @@ void copy_text(char (&target)[N], const char* text) {
 }
 
 void set_implementation(T_ASC_Parameters& parameters) {
-  copy_text(parameters.ourImplementationClassUID, kImplementationClassUid);
-  copy_text(parameters.ourImplementationVersionName, kImplementationVersionName);
+  copy_text(parameters.ourImplementationClassUID, dicom::kImplementationClassUid.data());
+  copy_text(parameters.ourImplementationVersionName, dicom::kImplementationVersionName.data());
 }
 
 // Frees parameters until an association has taken them over.

@@ -1,5 +1,6 @@
 #include "gateway/net/requestor.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -11,6 +12,13 @@ namespace sluice::net {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+
+namespace {
+
+// Everything is sent and answered by then: a silent peer is not worth a worker's time.
+constexpr milliseconds kReleasePatience{5'000};
+
+}  // namespace
 
 struct Requestor::State {
   State(Association opened, milliseconds timeout)
@@ -194,7 +202,8 @@ Result<std::uint16_t> Requestor::echo(std::uint8_t context_id) {
 
 void Requestor::release() {
   if (!std::exchange(state_->open, false)) return;
-  static_cast<void>(state_->association.release(steady_clock::now() + state_->response_timeout));
+  const milliseconds patience = std::min(state_->response_timeout, kReleasePatience);
+  static_cast<void>(state_->association.release(steady_clock::now() + patience));
 }
 
 void Requestor::interrupt() noexcept {

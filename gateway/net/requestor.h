@@ -80,7 +80,7 @@ class Requestor {
   // C-ECHO on a context of the Verification SOP class. Errors: transient.
   [[nodiscard]] Result<std::uint16_t> echo(std::uint8_t context_id);
 
-  // A-RELEASE, under the response deadline; aborts when the peer does not answer.
+  // A-RELEASE; aborts when the peer does not answer within the response deadline, or 5 s.
   void release();
 
   // False after an error, an abort or release by the peer, also between messages.

@@ -4,14 +4,14 @@
 #include <cstdint>
 #include <string_view>
 
+#include "gateway/dicom/implementation.h"
+
 namespace sluice {
 namespace {
 
 constexpr std::size_t kPreambleLength = 128;
 constexpr std::size_t kMaximumUidLength = 64;      // PS3.5 9.1
 constexpr std::size_t kMaximumAeTitleLength = 16;  // PS3.5 6.2
-constexpr std::string_view kImplementationClassUid = "2.25.280522797028122832885654018961817450494";
-constexpr std::string_view kImplementationVersionName = "SLUICE_0_1";
 
 void append_number(std::string& out, std::uint64_t value, unsigned bytes) {
   for (unsigned i = 0; i < bytes; ++i) out += static_cast<char>((value >> (8 * i)) & 0xFFU);
@@ -49,9 +49,9 @@ std::string encode_file_head(const FileMeta& meta) {
   append_uid(group, 0x0002, meta.sop_class_uid);
   append_uid(group, 0x0003, meta.sop_instance_uid);
   append_uid(group, 0x0010, meta.transfer_syntax_uid);
-  append_uid(group, 0x0012, kImplementationClassUid);
-  append_text(group, 0x0013, "SH", kImplementationVersionName, kImplementationVersionName.size(),
-              ' ');
+  append_uid(group, 0x0012, dicom::kImplementationClassUid);
+  append_text(group, 0x0013, "SH", dicom::kImplementationVersionName,
+              dicom::kImplementationVersionName.size(), ' ');
   append_text(group, 0x0016, "AE", meta.sending_ae_title, kMaximumAeTitleLength, ' ');
 
   std::string head(kPreambleLength, '\0');

@@ -17,7 +17,8 @@ TEST(Log, WritesFieldsInHumanForm) {
   info("stored", {{"id", "a1"}, {"bytes", 12}, {"calling_ae_title", "CT 1\n"}});
   debug("never", {});
   const std::string line = testing::internal::GetCapturedStderr();
-  EXPECT_NE(line.find(R"(stored id=a1 bytes=12 calling_ae_title="CT 1\n")"), std::string::npos) << line;
+  EXPECT_NE(line.find(R"(stored id=a1 bytes=12 calling_ae_title="CT 1\n")"), std::string::npos)
+      << line;
   EXPECT_EQ(line.find("never"), std::string::npos);
 }
 

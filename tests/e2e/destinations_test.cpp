@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 std::string destination(const std::string& name, const std::string& address,
@@ -129,7 +128,7 @@ TEST(TransferSyntax, IsNamedWhenItCannotBeConverted) {
 }
 
 TEST(Destinations, AreDelayedByNoDeadOne) {
-  constexpr int kCount = 6;
+  constexpr std::size_t kCount = 6;
   const TemporaryFolder folder;
   StorescpProcess alive(folder.path("alive"));
   const StorescpProcess dead(folder.path("dead"));

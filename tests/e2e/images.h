@@ -58,14 +58,14 @@ inline void copy_image(const std::string& from, const std::string& to, const Val
 // `count` instances of one series in `folder`; their SOP Instance UIDs are
 // "<root>.1" and so on. Returns the files.
 inline std::vector<std::string> make_series(const std::string& folder, const std::string& root,
-                                            int count, const Values& more = {}) {
+                                            std::size_t count, const Values& more = {}) {
   std::filesystem::create_directories(folder);
   std::vector<std::string> files;
-  for (int i = 1; i <= count; ++i) {
+  for (std::size_t i = 1; i <= count; ++i) {
     Values values = {{DCM_SOPInstanceUID, root + "." + std::to_string(i)},
                      {DCM_InstanceNumber, std::to_string(i)}};
     values.insert(values.end(), more.begin(), more.end());
-    files.push_back(folder + "/" + root + "." + std::to_string(i) + ".dcm");
+    files.push_back(std::filesystem::path(folder) / (values.front().second + ".dcm"));
     copy_image(fixture("CT_small.dcm"), files.back(), values);
   }
   return files;
@@ -139,13 +139,11 @@ class Differences {
     const bool nested = left != nullptr && right != nullptr && a.ident() == EVR_SQ;
     const bool undefined_left = a.getLengthField() == DCM_UndefinedLength;
     const bool undefined_right = b.getLengthField() == DCM_UndefinedLength;
-    if (a.getVR() != b.getVR() || undefined_left != undefined_right) {
+    bool same = a.getVR() == b.getVR() && undefined_left == undefined_right;
+    same = same && (nested ? left->card() == right->card() : bytes(a) == bytes(b));
+    if (!same) {
       note(path, b);
-    } else if (!nested) {
-      if (bytes(a) != bytes(b)) note(path, b);
-    } else if (left->card() != right->card()) {
-      note(path, b);
-    } else {
+    } else if (nested) {
       for (unsigned long i = 0; i < left->card(); ++i) {
         compare_items(*left->getItem(i), *right->getItem(i), path + "[" + std::to_string(i) + "]");
       }

@@ -37,25 +37,25 @@ class Restart : public ::testing::Test {
 };
 
 TEST_F(Restart, DeliversWhatWaitedForThePacs) {
-  constexpr int kCount = 20;
+  constexpr std::size_t kCount = 20;
   gateway_.start();
   const auto images = make_series(folder_.path("images"), "1.2.3.8", kCount);
   EXPECT_TRUE(send_images(gateway_.port(), images));
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
-  EXPECT_EQ(gateway_.spooled().size(), std::size_t{kCount});
+  EXPECT_EQ(gateway_.spooled().size(), kCount);
 
   gateway_.start();
   pacs_.start();
 
   EXPECT_TRUE(gateway_.wait_for_counts({{"delivered", kCount}})) << gateway_.log();
-  EXPECT_EQ(pacs_.files().size(), std::size_t{kCount});
+  EXPECT_EQ(pacs_.files().size(), kCount);
   EXPECT_EQ(sop_instance_uids(pacs_.files()), sop_instance_uids(as_set(images)));
   EXPECT_TRUE(gateway_.wait_for_empty_spool());
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
 }
 
 TEST_F(Restart, OfThePacsIsNoticedByTheRunningGateway) {
-  constexpr int kCount = 6;
+  constexpr std::size_t kCount = 6;
   pacs_.start();
   gateway_.start();
   const auto first = make_series(folder_.path("first"), "1.2.3.9.1", kCount);
@@ -102,13 +102,13 @@ constexpr const char* kUnknownFile =
     "database was replaced; send it with storescu, or remove it";
 
 TEST_F(Restart, AfterKillDeliversAllThatWasAcknowledged) {
-  constexpr int kCount = 60;
+  constexpr std::size_t kCount = 60;
   const auto images = make_series(folder_.path("images"), "1.2.3.10", kCount);
   StorescpProcess direct(folder_.path("direct"));
   direct.start();
   ASSERT_TRUE(send_images(direct.port(), images));
   const auto expected = data_sets_by_uid(direct.files());
-  ASSERT_EQ(expected.size(), std::size_t{kCount});
+  ASSERT_EQ(expected.size(), kCount);
 
   for (const std::size_t moment : {1U, 6U, 19U, 34U, 51U}) {
     SCOPED_TRACE("killed after " + std::to_string(moment) + " acknowledgements");

@@ -23,6 +23,7 @@ std::string routing(const StorescpProcess& pacs, const std::string& filters = ""
 // One storescu for each list, all at once. True when every one succeeded.
 bool send_at_once(std::uint16_t port, const std::vector<std::vector<std::string>>& lists) {
   std::vector<std::unique_ptr<Process>> senders;
+  senders.reserve(lists.size());
   for (const auto& files : lists) {
     senders.push_back(std::make_unique<Process>(storescu_arguments(port, files)));
   }
@@ -48,8 +49,8 @@ TEST(Senders, GetAnEcho) {
 }
 
 TEST(Senders, InParallelHaveEveryInstanceArriveOnce) {
-  constexpr int kSenders = 4;
-  constexpr int kEach = 8;
+  constexpr std::size_t kSenders = 4;
+  constexpr std::size_t kEach = 8;
   const TemporaryFolder folder;
   StorescpProcess pacs(folder.path("pacs"));
   pacs.start();
@@ -57,7 +58,7 @@ TEST(Senders, InParallelHaveEveryInstanceArriveOnce) {
   gateway.start();
   std::vector<std::vector<std::string>> lists;
   std::set<std::string> sent;
-  for (int sender = 1; sender <= kSenders; ++sender) {
+  for (std::size_t sender = 1; sender <= kSenders; ++sender) {
     const std::string series = "1.2.3.4." + std::to_string(sender);
     lists.push_back(
         make_series(folder.path("images"), series, kEach, {{DCM_SeriesInstanceUID, series}}));
@@ -67,7 +68,7 @@ TEST(Senders, InParallelHaveEveryInstanceArriveOnce) {
   EXPECT_TRUE(send_at_once(gateway.port(), lists));
 
   EXPECT_TRUE(gateway.wait_for_counts({{"delivered", kSenders * kEach}})) << gateway.log();
-  EXPECT_EQ(pacs.files().size(), std::size_t{kSenders * kEach});
+  EXPECT_EQ(pacs.files().size(), kSenders * kEach);
   EXPECT_EQ(sop_instance_uids(pacs.files()), sent);
   EXPECT_TRUE(gateway.wait_for_empty_spool());
   EXPECT_EQ(gateway.stop(), 0) << gateway.log();
@@ -81,8 +82,8 @@ struct Series {
 };
 
 TEST(Senders, InParallelAgreeOnMergedStudyAndSeriesNumbers) {
-  constexpr int kStudies = 8;
-  constexpr int kEach = 3;
+  constexpr std::size_t kStudies = 8;
+  constexpr std::size_t kEach = 3;
   const TemporaryFolder folder;
   StorescpProcess pacs(folder.path("pacs"));
   pacs.start();
@@ -91,7 +92,7 @@ TEST(Senders, InParallelAgreeOnMergedStudyAndSeriesNumbers) {
       routing(pacs, R"("sanitize_uids", "merge_studies", "remap_series_number")"));
   gateway.start();
   std::vector<std::vector<std::string>> lists;
-  for (int study = 1; study <= kStudies; ++study) {
+  for (std::size_t study = 1; study <= kStudies; ++study) {
     const std::string own = std::to_string(study);
     lists.push_back(make_series(folder.path("images"), "1.2.3.5." + own, kEach,
                                 {{DCM_StudyInstanceUID, "1.2.3.6." + own},
@@ -119,13 +120,13 @@ TEST(Senders, InParallelAgreeOnMergedStudyAndSeriesNumbers) {
                          text_of(data_set, DCM_StudyDate), text_of(data_set, DCM_StudyTime),
                          text_of(data_set, DCM_AccessionNumber), text_of(data_set, DCM_PatientID)});
   }
-  EXPECT_EQ(pacs.files().size(), std::size_t{kStudies * kEach});
-  EXPECT_EQ(by_series.size(), std::size_t{kStudies});
+  EXPECT_EQ(pacs.files().size(), kStudies * kEach);
+  EXPECT_EQ(by_series.size(), kStudies);
   EXPECT_EQ(study_levels.size(), 1U) << "study-level attributes do not agree";
   std::set<std::string> studies;
   std::set<int> numbers;
   for (const auto& [uid, series] : by_series) {
-    EXPECT_EQ(series.instances.size(), std::size_t{kEach}) << uid;
+    EXPECT_EQ(series.instances.size(), kEach) << uid;
     ASSERT_EQ(series.numbers.size(), 1U) << uid;
     numbers.insert(std::stoi(*series.numbers.begin()));
     studies.insert(series.studies.begin(), series.studies.end());

@@ -11,9 +11,12 @@
 
 namespace sluice::test {
 
-inline constexpr const char* kFixtureFolder = "/usr/lib/python3/dist-packages/pydicom/data/test_files";
+inline constexpr const char* kFixtureFolder =
+    "/usr/lib/python3/dist-packages/pydicom/data/test_files";
 
-inline std::string fixture(const std::string& name) { return std::string(kFixtureFolder) + "/" + name; }
+inline std::string fixture(const std::string& name) {
+  return std::string(kFixtureFolder) + "/" + name;
+}
 
 // Every .dcm file of the folder itself, sorted.
 inline std::vector<std::string> all_fixtures() {
