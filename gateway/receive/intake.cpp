@@ -144,8 +144,9 @@ Reply Intake::complete() {
   closed_ = true;
   const auto decision = services_.pipeline.decide(provenance_, *header, services_.ledger);
   if (!decision) {
-    const bool later = decision.error().code == ErrorCode::transient;
-    return {later ? status::kOutOfResources : status::kCannotUnderstand, decision.error().message};
+    if (decision.error().code == ErrorCode::transient)
+      return refused_by("ledger", decision.error());
+    return {status::kCannotUnderstand, decision.error().message};
   }
   if (const Reject* reject = decision->rejected()) {
     outcome_ = "rejected";
@@ -158,16 +159,24 @@ Reply Intake::complete() {
   return keep(*stored, *header, *decision);
 }
 
+// The store's message names our files: it is for the log, not for the sender.
+Reply Intake::refused_by(std::string_view store, const Error& error) const {
+  log::error("a store refused an instance",
+             {{"id", provenance_.id}, {"store", store}, {"reason", error.message}});
+  return {status::kOutOfResources,
+          "Out of resources: the " + std::string(store) + " cannot be written"};
+}
+
 Reply Intake::keep(const StoredFile& stored, const dicom::Header& header,
                    const Decision& decision) {
   const std::vector<DeliveryRow> deliveries =
       delivery_rows(provenance_, decision, gateway_.unrouted == "drop");
   // What the routes decided must be durable before the row that relies on it.
   if (const auto committed = services_.ledger.commit(); !committed) {
-    return {status::kOutOfResources, committed.error().message};
+    return refused_by("ledger", committed.error());
   }
   const auto added = services_.queue.add(instance_row(stored, header), deliveries);
-  if (!added) return {status::kOutOfResources, added.error().message};
+  if (!added) return refused_by("queue", added.error());
   for (const DeliveryRow& row : deliveries) {
     if (!routes_.empty()) routes_ += ",";
     routes_ += row.route;

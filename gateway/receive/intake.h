@@ -76,6 +76,7 @@ class Intake {
                                          const dicom::Header& header) const;
   [[nodiscard]] Reply keep(const StoredFile& stored, const dicom::Header& header,
                            const Decision& decision);
+  [[nodiscard]] Reply refused_by(std::string_view store, const Error& error) const;
   void discard() noexcept;
   void report(const Reply& reply) const;
 
