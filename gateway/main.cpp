@@ -104,7 +104,12 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   CLI::App* discard =
       add_with_ids("discard", "ends deliveries for good; who and why stay on record", false,
                    command::queue_discard);
-  discard->add_option("--reason", arguments.queue.reason, "why, for the record")->required();
+  discard->add_option("--reason", arguments.queue.reason, "why, for the record")
+      ->required()
+      ->check([](const std::string& reason) {
+        const bool blank = reason.find_first_not_of(" \t") == std::string::npos;
+        return blank ? std::string("must say why") : std::string();
+      });
 }
 
 void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {

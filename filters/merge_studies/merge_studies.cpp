@@ -115,7 +115,7 @@ class MergeStudies : public Filter {
       const dicom::Element& element = elements[index];
       if (element.known_vr() != Vr::UI || element.depth == 0 || element.length == 0) continue;
       if (!dicom::is_instance_reference(element.tag)) continue;
-      if (is_past(instance.header(), index)) continue;
+      if (instance.header().is_inside(index, tags::kOriginalAttributesSequence)) continue;
       const auto value = instance.patch().value(index);
       if (!value) continue;
       const std::string before = dicom::value_to_text(Vr::UI, *value, false);
@@ -149,13 +149,6 @@ class MergeStudies : public Filter {
       begin = end + 1;
     }
     return result;
-  }
-
-  static bool is_past(const dicom::Header& header, ElementIndex index) {
-    for (ElementIndex at = header[index].parent; at != dicom::kRoot; at = header[at].parent) {
-      if (header[at].tag == tags::kOriginalAttributesSequence) return true;
-    }
-    return false;
   }
 
   Options options_;

@@ -23,8 +23,6 @@ namespace tags = dicom::tags;
 // PS3.4 Table B.2-1, Cannot Understand and Data Set does not match.
 constexpr std::uint16_t kCannotUnderstand = 0xC000;
 constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
-// PS3.3 C.12.1.1.9: what earlier systems recorded of values before their change.
-constexpr dicom::Tag kNonconformingModifiedAttributesSequence{0x0400, 0x0551};
 
 enum class Policy { trim, strip_zeros, hash, pass, reject, quarantine };
 
@@ -44,18 +42,6 @@ struct Repair {
   UidDefect defect = UidDefect::none;  // of the first value that had one
 };
 
-// Filters before this one see a data set with its past in it; that past stays.
-bool is_inside_original_attributes(const Header& header, ElementIndex index) {
-  for (ElementIndex at = header[index].parent; at != kRoot; at = header[at].parent) {
-    const dicom::Tag tag = header[at].tag;
-    if (tag == tags::kModifiedAttributesSequence ||
-        tag == kNonconformingModifiedAttributesSequence) {
-      return true;
-    }
-  }
-  return false;
-}
-
 class SanitizeUids : public Filter {
  public:
   explicit SanitizeUids(Options options) : options_(std::move(options)) {}
@@ -69,7 +55,8 @@ class SanitizeUids : public Filter {
     for (ElementIndex index = 0; index < elements.size(); ++index) {
       if (elements[index].known_vr() != Vr::UI || elements[index].length == 0) continue;
       const auto value = instance.patch().value(index);
-      if (!value || is_inside_original_attributes(header, index)) continue;
+      // What earlier systems recorded of values before their change stays as it was.
+      if (!value || header.is_inside(index, tags::kOriginalAttributesSequence)) continue;
       auto verdict = repair_element(instance, ledger, index, std::string(*value));
       if (!verdict || !std::holds_alternative<Pass>(*verdict)) return verdict;
     }
@@ -109,8 +96,6 @@ class SanitizeUids : public Filter {
     const Element& element = instance.header()[index];
     const bool replaceable = dicom::is_instance_reference(element.tag);
     Repair repaired;
-    // Each value but the last is padded by nothing: only the end of the whole may
-    // have the one NUL of an even length.
     for (std::size_t begin = 0; begin <= value.size();) {
       const std::size_t end = std::min(value.find('\\', begin), value.size());
       const std::string one = value.substr(begin, end - begin);
@@ -143,17 +128,21 @@ class SanitizeUids : public Filter {
     return Pass{};
   }
 
+  // Only the end of the whole may have a NUL, the one that makes its length even.
   static UidDefect defect_of(const std::string& one, bool last, std::size_t whole) {
     const bool padded_by_rule = last && whole % 2 == 0 && !one.empty() && one.back() == '\0';
-    return dicom::find_uid_defect(padded_by_rule ? one.substr(0, one.size() - 1) : one);
+    const std::string value = padded_by_rule ? one.substr(0, one.size() - 1) : one;
+    const UidDefect defect = dicom::find_uid_defect(value);
+    const bool one_more = defect == UidDefect::none && !value.empty() && value.back() == '\0';
+    return one_more ? UidDefect::padding : defect;
   }
 
   Policy policy_for(UidDefect defect, bool replaceable, const std::string& value) const {
     const Policy policy = options_.policies.at(defect);
-    if (defect == UidDefect::padding) return policy;
     // Classes, syntaxes and coding schemes mean something; a made-up one would not.
-    if (!replaceable || dicom::is_well_known_uid(dicom::trim_uid(value))) return Policy::pass;
-    return policy;
+    if (replaceable && !dicom::is_well_known_uid(dicom::trim_uid(value))) return policy;
+    if (defect != UidDefect::padding) return Policy::pass;
+    return policy == Policy::hash ? Policy::trim : policy;
   }
 
   std::string replacement(Policy policy, const std::string& value, bool last) const {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include <nlohmann/json.hpp>
@@ -12,7 +13,9 @@ int check(const std::string& config_file, bool json) {
   const bool right = setup.mistakes->empty();
   if (json) {
     nlohmann::json mistakes = nlohmann::json::array();
-    for (const config::Mistake& mistake : setup.mistakes->list()) {
+    auto list = setup.mistakes->list();
+    std::ranges::stable_sort(list, {}, &config::Mistake::line);
+    for (const config::Mistake& mistake : list) {
       mistakes.push_back({{"line", mistake.line}, {"message", mistake.message}});
     }
     std::cout

@@ -14,12 +14,14 @@ constexpr std::size_t kReroutes = 100;  // at once
 constexpr std::chrono::minutes kForgettingInterval{10};
 constexpr std::size_t kNamedDifferences = 20;  // more are counted
 
+// One line, however many there are.
 void report(std::string_view message, const std::vector<std::string>& ids) {
+  if (ids.empty()) return;
+  std::string named;
   for (std::size_t i = 0; i < std::min(ids.size(), kNamedDifferences); ++i) {
-    log::error(message, {{"id", ids[i]}});
+    named += (i == 0 ? "" : " ") + ids[i];
   }
-  if (ids.size() > kNamedDifferences)
-    log::error(message, {{"more", ids.size() - kNamedDifferences}});
+  log::error(message, {{"count", ids.size()}, {"first", named}});
 }
 
 }  // namespace
@@ -40,12 +42,7 @@ Result<void> RunningGateway::open_stores() {
   spool_ = std::move(*spool);
   Queue::Hooks hooks;
   hooks.before_commit = [this] { return spool_->sync_directory(); };
-  hooks.file_done = [this](const std::string& id) {
-    if (const auto removed = spool_->remove(id); !removed) {
-      log::warning("a finished instance's file was not removed",
-                   {{"id", id}, {"reason", removed.error().message}});
-    }
-  };
+  hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
   auto queue = Queue::open(queue_file(setup_.config), std::move(hooks));
   if (!queue) return tl::unexpected(queue.error());
   queue_ = std::move(*queue);
@@ -66,16 +63,20 @@ void RunningGateway::report_differences() const {
     return;
   }
   std::ranges::sort(*unfinished);
-  const std::vector<std::string> files = spool_->list();
+  const auto files = spool_->list();
+  if (!files) {
+    log::error("the queue cannot be compared with the spool", {{"reason", files.error().message}});
+    return;
+  }
   std::vector<std::string> without_file;
   std::vector<std::string> without_row;
-  std::ranges::set_difference(*unfinished, files, std::back_inserter(without_file));
-  std::ranges::set_difference(files, *unfinished, std::back_inserter(without_row));
+  std::ranges::set_difference(*unfinished, *files, std::back_inserter(without_file));
+  std::ranges::set_difference(*files, *unfinished, std::back_inserter(without_row));
   report("the queue has an instance whose file is missing in the spool; it will be held",
          without_file);
   report(
       "the spool has a file that the queue does not know: never acknowledged, or the queue's "
-      "database was replaced; send it with storescu, or remove it",
+      "database was replaced; send it with dcmsend, or remove it",
       without_row);
   log::info("stores opened",
             {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});

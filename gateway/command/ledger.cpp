@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <iostream>
 
 #include <nlohmann/json.hpp>
@@ -13,6 +14,9 @@ namespace sluice::command {
 int ledger_lookup(const std::string& config_file, const std::string& uid, bool json) {
   const auto config = load_config_or_print(config_file);
   if (!config) return kMistakes;
+  if (!std::filesystem::exists(ledger_file(*config))) {
+    return fail(ledger_file(*config) + ": no ledger here; data_dir is " + config->gateway.data_dir);
+  }
   const auto ledger = preview_ledger(ledger_file(*config));
   if (!ledger) return fail(ledger.error().message);
   const auto found = (*ledger)->lookup(uid);

@@ -112,7 +112,7 @@ std::string person() {
     const char* value = std::getenv(variable);
     if (name.empty() && value != nullptr) name = value;
   }
-  return name + "(uid " + std::to_string(::getuid()) + ")";
+  return name + (name.empty() ? "" : " ") + "(uid " + std::to_string(::getuid()) + ")";
 }
 
 }  // namespace
@@ -186,6 +186,10 @@ int queue_discard(const std::string& config_file, const QueueOptions& options) {
   if (!queue) return exit_code;
   const auto count = queue->discard(options.filter, person(), options.reason);
   if (!count) return fail(count.error().message);
+  if (*count == 0) {
+    std::cerr
+        << "sluice: nothing that waits or rests matches; what is being sent is not discarded\n";
+  }
   return print_changed(*count, "discarded", options.json);
 }
 

@@ -82,6 +82,14 @@ Result<std::string> read_or_make_site_key(const std::string& data_dir) {
   auto key = read_site_key(data_dir);
   if (!key) return tl::unexpected(key.error());
   if (*key) return std::move(**key);
+  // The first start makes the key before the ledger: with a ledger it was lost.
+  if (::access((data_dir + "/ledger.db").c_str(), F_OK) == 0) {
+    return failure(ErrorCode::configuration,
+                   data_dir +
+                       " has a ledger, but site.key is gone; put it back from a backup or "
+                       "another gateway of the site: with a new key, UIDs that were "
+                       "replaced before would be replaced by others");
+  }
   auto made = random_key();
   if (!made) return made;
   const std::string path = key_file(data_dir);

@@ -13,7 +13,8 @@ namespace sluice::command {
 // no key; with path and what to do.
 [[nodiscard]] Result<std::optional<std::string>> read_site_key(const std::string& data_dir);
 
-// Reads it, or makes one, durably, and warns how to share it. Errors: as above.
+// Reads it, or at the first start makes one, durably, and warns how to share it.
+// Errors: as above; configuration, when a ledger is there and the key is not.
 [[nodiscard]] Result<std::string> read_or_make_site_key(const std::string& data_dir);
 
 // A key that nobody will see again, for looking without writing.

@@ -50,6 +50,13 @@ std::optional<ElementIndex> Header::find(Tag tag, ElementIndex parent) const {
   return std::nullopt;
 }
 
+bool Header::is_inside(ElementIndex index, Tag sequence) const {
+  for (ElementIndex at = elements_[index].parent; at != kRoot; at = elements_[at].parent) {
+    if (elements_[at].tag == sequence) return true;
+  }
+  return false;
+}
+
 std::string Header::path(ElementIndex index) const {
   std::string path;
   for (ElementIndex i = index; i != kRoot; i = elements_[i].parent) {

@@ -104,6 +104,9 @@ class Header {
   // Returns nullopt when there is none.
   [[nodiscard]] std::optional<ElementIndex> find(Tag tag, ElementIndex parent = kRoot) const;
 
+  // True for what stands in an item of this sequence, at any depth.
+  [[nodiscard]] bool is_inside(ElementIndex index, Tag sequence) const;
+
   // "ReferencedFrameOfReferenceSequence[0].(3006,0012)[1].ReferencedSOPInstanceUID":
   // keywords, tags where the dictionary has none, items counted from 0.
   [[nodiscard]] std::string path(ElementIndex index) const;

@@ -155,6 +155,10 @@ Walker::Outcome Walker::check_tag(Tag tag) {
   if (!stack_.empty()) return Outcome::consumed;
   if (tag.group == 0x0000) return broken(tag, "a command element inside a data set");
   if (tag.group == 0x0002) return broken(tag, "a file meta element inside a data set");
+  if (!indexing_ && tag < tags::kFloatPixelData) {
+    // A second Study Instance UID here would pass every filter and be read by the PACS.
+    return broken(tag, "it belongs before the pixel data and stands behind it, unseen by filters");
+  }
   if (any_top_ && tag <= last_top_tag_) header_.unordered_ = true;
   any_top_ = true;
   last_top_tag_ = tag;

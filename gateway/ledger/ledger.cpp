@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -66,7 +67,9 @@ std::uint64_t next_id() {
 
 class SqliteLedger final : public Ledger {
  public:
-  SqliteLedger(std::unique_ptr<Connection> db, bool is_file) : db_(std::move(db)) {
+  // `last_recorded` is the latest time that stands in the file.
+  SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded, bool is_file)
+      : db_(std::move(db)), last_recorded_(last_recorded) {
     if (is_file) thread_ = std::thread([this] { commit_what_is_left_open(); });
   }
 
@@ -79,7 +82,7 @@ class SqliteLedger final : public Ledger {
       decided_something_.notify_one();
       thread_.join();
     }
-    if (auto done = commit(); !done) {
+    if (auto done = commit_without_exception(); !done) {
       log::error("ledger closed with decisions not written", {{"error", done.error().message}});
     }
   }
@@ -189,11 +192,12 @@ class SqliteLedger final : public Ledger {
 
  private:
   [[nodiscard]] bool is_settled(std::uint64_t wanted, std::uint64_t epoch) const {
-    return faulted_ || epoch != epoch_ || durable_ >= wanted;
+    return epoch != epoch_ || durable_ >= wanted;
   }
 
+  // Whether the ledger is faulted does not matter: decisions that are not durable were
+  // taken back then, and whoever saw one is of an earlier epoch.
   [[nodiscard]] Result<void> settled(std::uint64_t epoch) const {
-    if (faulted_) return tl::unexpected(faulted_error());
     if (epoch != epoch_) {
       return failure(ErrorCode::transient, "ledger could not write a decision, send again later");
     }
@@ -240,9 +244,9 @@ class SqliteLedger final : public Ledger {
       return made;
     }
     const std::lock_guard lock(state_mutex_);
-    cache.set(key, *made);
     ++decided_;
     decided_something_.notify_one();
+    cache.set(key, *made);
     return made;
   }
 
@@ -283,8 +287,8 @@ class SqliteLedger final : public Ledger {
     return **free;
   }
 
-  // Never goes back, nor behind a time that replacement() was asked for: an instance
-  // that was told "not replaced" is told so again when it is sent.
+  // Never goes back, over restarts neither, nor behind a time that replacement() was asked for: an
+  // instance that was told "not replaced" is told so again when it is sent.
   std::int64_t next_record_time() {
     const std::lock_guard lock(state_mutex_);
     const std::int64_t now = to_microseconds(std::chrono::system_clock::now());
@@ -307,6 +311,7 @@ class SqliteLedger final : public Ledger {
     db_->roll_back();
     first_free_.clear();
     const bool passes = why == Failure::full || why == Failure::busy;
+    forget_what_is_not_durable(!passes);
     count("sluice_ledger_errors_total", {{"reason", why == Failure::full   ? "disk full"
                                                     : why == Failure::busy ? "locked"
                                                                            : "fault"}});
@@ -315,6 +320,9 @@ class SqliteLedger final : public Ledger {
       log::error("ledger faulted: nothing is decided until the gateway is started again",
                  {{"advice", "check disk and file system first"}});
     }
+  }
+
+  void forget_what_is_not_durable(bool fault) {
     const std::lock_guard lock(state_mutex_);
     numbers_.clear();
     studies_.clear();
@@ -322,7 +330,7 @@ class SqliteLedger final : public Ledger {
     replacements_.clear();
     if (durable_ != decided_) ++epoch_;
     durable_ = decided_;
-    faulted_ = faulted_ || !passes;
+    faulted_ = faulted_ || fault;
   }
 
   [[nodiscard]] bool is_faulted() const {
@@ -338,8 +346,23 @@ class SqliteLedger final : public Ledger {
       if (durable_ == decided_) continue;
       lock.unlock();
       // A failure is told to the threads that depend on it, and logged.
-      (void)commit();
+      (void)commit_without_exception();
       lock.lock();
+    }
+  }
+
+  // For the thread and the destructor, out of which no exception may come. What is left
+  // open then is tried again, or was never said to be durable.
+  Result<void> commit_without_exception() noexcept {
+    try {
+      return commit();
+    } catch (const std::exception&) {
+      try {
+        log::error("ledger not committed", {{"error", "no memory"}});
+      } catch (const std::exception&) {
+        return {};  // not even for a log line
+      }
+      return {};
     }
   }
 
@@ -365,18 +388,24 @@ class SqliteLedger final : public Ledger {
   std::thread thread_;
 };
 
+Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool is_file) {
+  const auto last_recorded = rows::last_recorded(*db);
+  if (!last_recorded) return tl::unexpected(last_recorded.error());
+  return std::make_unique<SqliteLedger>(std::move(db), *last_recorded, is_file);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path) {
   auto db = Connection::open(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());
-  return std::make_unique<SqliteLedger>(std::move(*db), true);
+  return make_ledger(std::move(*db), true);
 }
 
 Result<std::unique_ptr<Ledger>> preview_ledger(const std::string& path) {
   auto db = Connection::copy_to_memory(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());
-  return std::make_unique<SqliteLedger>(std::move(*db), false);
+  return make_ledger(std::move(*db), false);
 }
 
 }  // namespace sluice

@@ -83,11 +83,13 @@ class Ledger {
   // Every replacement with this UID on either side, oldest first. Errors: transient.
   [[nodiscard]] virtual Result<std::vector<UidReplacement>> lookup(std::string_view uid) = 0;
 
-  // Every decision that this or another thread has made and seen so far is durable
-  // on return. Errors: transient; the ledger then refuses every new decision and every
-  // commit until it is opened again (an fsync that failed once is not believed). What was
-  // durable before is still answered, so that deliveries go on. After a full disk or a
-  // lock held by another process only the decisions not yet durable are taken back.
+  // Every decision that this thread has seen so far, its own or another's, is durable on
+  // return. Errors: transient, when one of them was taken back; ask again then.
+  // A failed write takes back the decisions not yet durable. After a full disk or a lock
+  // held by another process that is all. After any other failure (an fsync that failed
+  // once is not believed) the ledger refuses every new decision until it is opened
+  // again: who needs one is refused there. What was durable before is still answered,
+  // and commit() succeeds for a thread that has seen nothing else: deliveries go on.
   [[nodiscard]] virtual Result<void> commit() = 0;
 };
 

@@ -162,6 +162,13 @@ Result<void> insert_replacement(Connection& db, const UidReplacement& replacemen
       {replacement.before, replacement.scope, replacement.after, replacement.reason, recorded_at});
 }
 
+Result<std::int64_t> last_recorded(Connection& db) {
+  auto statement = db.prepare("SELECT max(recorded_at) FROM uid_replacements");
+  if (!statement) return tl::unexpected(statement.error());
+  if (const auto row = statement->step(); !row) return tl::unexpected(row.error());
+  return statement->integer(0);
+}
+
 Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid) {
   auto statement = db.prepare(
       "SELECT scope, before, after, reason, recorded_at FROM uid_replacements "

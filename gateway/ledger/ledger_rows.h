@@ -54,6 +54,8 @@ struct FirstReplacement {
                                            std::string_view before, std::string_view after);
 [[nodiscard]] Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
                                               std::int64_t recorded_at);
+// The latest recorded_at of a replacement; 0 when there is none.
+[[nodiscard]] Result<std::int64_t> last_recorded(Connection& db);
 [[nodiscard]] Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid);
 
 }  // namespace sluice::rows

@@ -196,16 +196,17 @@ void Acceptor::State::accept(std::size_t index) {
 
 void Acceptor::State::pause(std::size_t index, const error_code& error) {
   // Out of descriptors or memory: trying again at once would only burn the processor.
+  // The timer comes first: what is short may be short for the log line too.
   Listener& entry = listener(index);
+  entry.pause.expires_after(kAcceptPause);
+  entry.pause.async_wait([this, index](const error_code& cancelled) {
+    if (!cancelled) accept(index);
+  });
   if (!std::exchange(entry.paused, true)) {
     log::error("accepting connections is paused",
                {{"listener", entry.options.name}, {"reason", error.message()}});
   }
   count_outcome("failed", "accept");
-  entry.pause.expires_after(kAcceptPause);
-  entry.pause.async_wait([this, index](const error_code& cancelled) {
-    if (!cancelled) accept(index);
-  });
 }
 
 void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::socket socket) {
@@ -219,10 +220,10 @@ void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::
     return;
   }
   Listener& entry = listener(index);
-  if (std::exchange(entry.paused, false)) {
-    log::info("accepting connections again", {{"listener", entry.options.name}});
-  }
   try {
+    if (std::exchange(entry.paused, false)) {
+      log::info("accepting connections again", {{"listener", entry.options.name}});
+    }
     error_code gone;
     const tcp::endpoint peer = socket.remote_endpoint(gone);
     static_cast<void>(::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC));

@@ -69,6 +69,9 @@ class SqliteQueue final : public Queue {
       if (claimed.size() < limit) {
         effects.signals.emplace_back(
             [name = std::string(destination)](WorkSignal& signal) { signal.set_empty(name); });
+      } else {
+        // Of those that were due, more may be left: other threads can take them.
+        tell_ready(effects, std::string(destination));
       }
       return {};
     };

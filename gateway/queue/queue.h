@@ -15,7 +15,8 @@
 // commit before ran: one directory sync and one fsync answer many associations. A
 // commit that fails faults the queue: every later write is refused until it is
 // opened again. Only a full disk and a lock held too long by another process fault
-// nothing: adds are refused then, and outcomes are kept and written later.
+// nothing: adds are refused then, and outcomes are kept and written later. Nor does a
+// failed `before_commit`: it refuses the adds that asked for it, and all else goes on.
 //
 // An add() that failed must be followed by removing the instance's file: after a
 // power cut its rows may be found again, and without a file nothing is sent.
@@ -112,13 +113,15 @@ class Queue {
  public:
   // `before_commit` runs in the writing thread before each commit that adds
   // instances or notes that files were removed: the spool's directory sync.
+  // When it fails, those adds fail with its message; the next add calls it again.
   // `file_done` is called there after a commit that made the last delivery of an
   // instance final: it removes the file. It is called again after a crash, also for
-  // files that are gone. Deliveries found `sending` are ready again.
+  // files that are gone; after an error, at the next start at the latest. Deliveries
+  // found `sending` are ready again.
   // Errors: configuration, corrupt, with the path and what to do.
   struct Hooks {
     std::function<Result<void>()> before_commit = {};
-    std::function<void(const std::string& instance_id)> file_done = {};
+    std::function<Result<void>(const std::string& instance_id)> file_done = {};
   };
   [[nodiscard]] static Result<std::unique_ptr<Queue>> open(const std::string& path, Hooks hooks);
 
@@ -179,7 +182,8 @@ class Queue {
   [[nodiscard]] virtual Result<void> reroute(const std::string& instance_id,
                                              const std::vector<DeliveryRow>& deliveries) = 0;
 
-  // Ends every unfinished delivery that matches; `who` and `why` stay with the row as
+  // Ends every delivery that matches and waits or rests; one that is `sending` may be
+  // with its destination already, and stays; `who` and `why` stay with the row as
   // its reason.
   // Files are removed by the running gateway, or at its next start.
   [[nodiscard]] virtual Result<std::size_t> discard(const QueueFilter& filter, std::string_view who,

@@ -105,8 +105,8 @@ Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now) {
 Result<Changed> discard(Connection& db, const QueueFilter& filter, std::string_view reason,
                         Time now) {
   return update(db, "state = 'discarded', reason = ?", reason,
-                "d.state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')",
-                conditions_of(filter), now);
+                "d.state IN ('ready', 'deferred', 'held', 'quarantined')", conditions_of(filter),
+                now);
 }
 
 Result<bool> has_reroutes(Connection& db) {

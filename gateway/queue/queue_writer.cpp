@@ -17,6 +17,10 @@ constexpr std::chrono::milliseconds kLookInterval{500};
 // Twice what the write-ahead log holds when SQLite copies it into the file by itself.
 constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
 
+// Of notes whose directory sync failed. Adds ask for a sync anyway; without any, a
+// spool that failed for good is not asked, and not logged about, all the time.
+constexpr std::chrono::seconds kNoteAgain{30};
+
 Error faulted_error() {
   return {ErrorCode::transient, "queue failed on an earlier write; its log says why"};
 }
@@ -56,7 +60,12 @@ Result<void> QueueWriter::run(Operation operation) {
     batch.push_back(std::move(pending));
     commit(std::move(batch));
   }
-  return answer.get();
+  try {
+    return answer.get();
+  } catch (const std::future_error&) {
+    // Memory ended in the writing thread before it could answer.
+    return failure(ErrorCode::transient, "queue gave no answer; its log says why");
+  }
 }
 
 void QueueWriter::post(Operation operation) {
@@ -138,7 +147,7 @@ void QueueWriter::commit(Batch batch) {
   }
   if (faulted_) return refuse(batch, faulted_error());
 
-  Attempt first = attempt(batch);
+  Attempt first = attempt(batch, Notes::when_due);
   if (first.verdict == Verdict::committed) return settle(batch, first.effects);
   if (first.verdict == Verdict::faulted) return refuse(batch, first.error);
 
@@ -146,12 +155,13 @@ void QueueWriter::commit(Batch batch) {
       batch.begin(), batch.end(), [](const Pending& pending) { return pending.operation.adds; });
   Batch others(std::make_move_iterator(rest), std::make_move_iterator(batch.end()));
   batch.erase(rest, batch.end());
-  const bool had_adds = !batch.empty();
+  const bool try_again = !batch.empty() || first.is_unsynced;
   refuse(batch, first.error);
   if (others.empty()) return;
   const bool reclaimed = first.is_full && reclaim_log();
   if (faulted_) return refuse(others, faulted_error());
-  Attempt second = had_adds || reclaimed ? attempt(others) : std::move(first);
+  const Notes notes = first.is_unsynced ? Notes::none : Notes::when_due;
+  Attempt second = try_again || reclaimed ? attempt(others, notes) : std::move(first);
   if (second.verdict == Verdict::committed) return settle(others, second.effects);
   if (second.verdict == Verdict::faulted) return refuse(others, second.error);
   for (Pending& pending : others) {
@@ -168,7 +178,10 @@ void QueueWriter::commit(Batch batch) {
 bool QueueWriter::reclaim_log() {
   for (;;) {
     db_->clear_failure();
-    if (db_->run_script("PRAGMA wal_checkpoint(RESTART)")) return true;
+    if (auto checkpoint = db_->prepare("PRAGMA wal_checkpoint(RESTART)")) {
+      // That somebody still reads the log is no error but the first column.
+      if (const auto row = checkpoint->step(); row) return *row && checkpoint->integer(0) == 0;
+    }
     const sqlite::Failure why = db_->last_failure();
     if (why != sqlite::Failure::full && why != sqlite::Failure::busy) fault();
     if (why != sqlite::Failure::full || !reserve_ || !reserve_->is_held()) return false;
@@ -183,13 +196,13 @@ void QueueWriter::fault() {
              {{"advice", "check disk and file system first"}});
 }
 
-QueueWriter::Attempt QueueWriter::attempt(Batch& batch) {
+QueueWriter::Attempt QueueWriter::attempt(Batch& batch, Notes notes) {
   Attempt made;
   is_doubtful_ = false;
   db_->clear_failure();
   Result<void> done;
   try {
-    done = apply_all(batch, made.effects);
+    done = apply_all(batch, notes, made);
   } catch (const std::exception& exception) {
     done = failure(ErrorCode::transient, std::string("queue: ") + exception.what());
   }
@@ -203,9 +216,11 @@ QueueWriter::Attempt QueueWriter::attempt(Batch& batch) {
   if (why == Failure::full || why == Failure::busy || (why == Failure::none && !is_doubtful_)) {
     count("sluice_queue_errors_total", {{"reason", why == Failure::full   ? "disk full"
                                                    : why == Failure::busy ? "locked"
+                                                   : made.is_unsynced     ? "spool not synced"
                                                                           : "memory"}});
     made.verdict = Verdict::postponed;
     made.is_full = why == Failure::full;
+    if (made.is_unsynced) last_note_ = std::chrono::steady_clock::now() + kNoteAgain;
     return made;
   }
   fault();
@@ -216,13 +231,13 @@ QueueWriter::Attempt QueueWriter::attempt(Batch& batch) {
 // The order: files are synced by their receivers, their names by the hook, and only
 // then the rows that say so are committed. A row must never promise a file that a power
 // cut could take away; a file without a row is only an acknowledgement not given.
-Result<void> QueueWriter::apply_all(Batch& batch, Effects& effects) {
+Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, Attempt& made) {
   const auto any = [&](auto member) {
     return std::any_of(batch.begin(), batch.end(),
                        [&](const Pending& pending) { return pending.operation.*member; });
   };
   const bool adds = any(&Operation::adds);
-  const bool notes = is_note_due(adds);
+  const bool notes = allowed == Notes::when_due && is_note_due(adds);
   const bool durable = notes || any(&Operation::durable);
   if (durable != is_durable_) {
     auto set =
@@ -232,23 +247,32 @@ Result<void> QueueWriter::apply_all(Batch& batch, Effects& effects) {
   }
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
   for (Pending& pending : batch) {
-    if (auto applied = apply_one(pending, effects); !applied) return applied;
+    if (auto applied = apply_one(pending, made.effects); !applied) return applied;
   }
   if (notes) {
     for (const std::string& id : removed_files_) {
       if (auto noted = rows::note_file_removed(*db_, id); !noted) return noted;
     }
   }
-  is_doubtful_ = true;  // from here on a failure may be one of the disk
-  if ((adds || notes) && hooks_.before_commit) {
-    if (auto synced = hooks_.before_commit(); !synced) return synced;
+  if (adds || notes) {
+    if (auto synced = sync_names(made); !synced) return synced;
   }
+  is_doubtful_ = true;
   if (auto committed = db_->run("COMMIT"); !committed) return committed;
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();
   }
   return {};
+}
+
+// A failure is the spool's: nothing of this file was committed or is in doubt.
+Result<void> QueueWriter::sync_names(Attempt& made) {
+  if (!hooks_.before_commit) return {};
+  made.is_unsynced = true;  // also when the hook throws
+  auto synced = hooks_.before_commit();
+  made.is_unsynced = !synced;
+  return synced;
 }
 
 // An operation that is refused (a known id, nothing to reroute) leaves no trace; an
@@ -271,29 +295,57 @@ Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects) {
 }
 
 void QueueWriter::refuse(Batch& batch, const Error& error) {
-  for (Pending& pending : batch) pending.answer.set_value(tl::unexpected(error));
+  for (Pending& pending : batch) {
+    try {
+      pending.answer.set_value(tl::unexpected(error));
+    } catch (const std::exception&) {
+      continue;  // no memory for the text: run() sees that there is no answer
+    }
+  }
 }
 
 // Senders get their answer first; removing large files takes time.
 void QueueWriter::settle(Batch& batch, Effects& effects) {
-  for (const auto& signal : effects.signals) signal(signal_);
+  give_signals(effects);
   for (Pending& pending : batch) {
-    if (pending.operation.adds) pending.answer.set_value(pending.result);
+    if (pending.operation.adds) pending.answer.set_value(std::move(pending.result));
   }
   if (threaded_) {
     for (const std::string& id : effects.instances_done) remove_file(id);
   }
   for (Pending& pending : batch) {
-    if (!pending.operation.adds) pending.answer.set_value(pending.result);
+    if (!pending.operation.adds) pending.answer.set_value(std::move(pending.result));
   }
 }
 
+// What is committed is committed: no exception may come between it and the answers.
+void QueueWriter::give_signals(Effects& effects) {
+  bool lost = false;
+  for (const auto& signal : effects.signals) {
+    try {
+      signal(signal_);
+    } catch (const std::exception&) {
+      lost = true;
+    }
+  }
+  if (lost) signal_.set_all_ready();  // needs no memory, and a needless claim does no harm
+}
+
+// Noted only when it is gone. Else the row goes on saying that there is a file, and the
+// next start tries again.
 void QueueWriter::remove_file(const std::string& instance_id) {
-  if (!removed_files_.insert(instance_id).second || !hooks_.file_done) return;
   try {
-    hooks_.file_done(instance_id);
+    if (removed_files_.contains(instance_id)) return;
+    const Result<void> removed = hooks_.file_done ? hooks_.file_done(instance_id) : Result<void>{};
+    if (removed) {
+      removed_files_.insert(instance_id);
+    } else {
+      log::error("file of a finished instance not removed; the next start tries again",
+                 {{"id", instance_id}, {"error", removed.error().message}});
+    }
   } catch (const std::exception& exception) {
-    log::error("file not removed", {{"id", instance_id}, {"error", exception.what()}});
+    log::error("file of a finished instance not removed; the next start tries again",
+               {{"id", instance_id}, {"error", exception.what()}});
   }
 }
 

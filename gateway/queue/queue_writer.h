@@ -11,6 +11,8 @@
 //       log has already and, where that must be copied first, in a reserve that was
 //       kept for it: so a full disk goes on draining. Operations that nobody waits for
 //       are kept for the next commit.
+//   the spool's directory not synced: adds are refused with that error, and the rest is
+//       committed without them and without notes of removed files.
 //   anything else: what reached the disk is unknown and a second fsync would not tell.
 //       The queue is faulted; everything is refused from then on.
 //
@@ -80,6 +82,7 @@ class QueueWriter {
   struct Attempt {
     Verdict verdict = Verdict::committed;
     bool is_full = false;
+    bool is_unsynced = false;  // the hook failed
     Error error;
     Effects effects;
   };
@@ -90,12 +93,15 @@ class QueueWriter {
   void commit(Batch batch);
   [[nodiscard]] bool reclaim_log();
   void fault();
-  [[nodiscard]] Attempt attempt(Batch& batch);
-  [[nodiscard]] Result<void> apply_all(Batch& batch, Effects& effects);
+  enum class Notes { when_due, none };
+  [[nodiscard]] Attempt attempt(Batch& batch, Notes notes);
+  [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, Attempt& made);
+  [[nodiscard]] Result<void> sync_names(Attempt& made);
   [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects);
   [[nodiscard]] bool is_note_due(bool adds) const;
   static void refuse(Batch& batch, const Error& error);
   void settle(Batch& batch, Effects& effects);
+  void give_signals(Effects& effects);
   void remove_file(const std::string& instance_id);
 
   std::unique_ptr<sqlite::Connection> db_;
@@ -115,8 +121,8 @@ class QueueWriter {
   std::chrono::steady_clock::time_point last_note_;
   std::int64_t data_version_ = 0;
   std::chrono::steady_clock::time_point last_look_;
-  bool is_durable_ = true;  // how PRAGMA synchronous stands
-  bool is_doubtful_ = false;
+  bool is_durable_ = true;    // how PRAGMA synchronous stands
+  bool is_doubtful_ = false;  // a failure may be one of the disk
   std::optional<DiskReserve> reserve_;
 
   std::atomic<bool> faulted_ = false;

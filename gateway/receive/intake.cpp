@@ -56,8 +56,8 @@ void Intake::fail(std::uint16_t status, std::string comment) {
 }
 
 void Intake::discard() noexcept {
-  if (incoming_ && closed_) incoming_->discard();
-  incoming_.reset();  // an unclosed file removes itself
+  if (incoming_) incoming_->discard();
+  incoming_.reset();
   scanner_.reset();
 }
 
@@ -67,7 +67,9 @@ void Intake::append(std::span<const std::byte> bytes) noexcept {
   try {
     take(bytes);
   } catch (const std::exception&) {
-    fail(status::kOutOfResources, "Out of resources: no memory");
+    // Without a comment, which would need memory: finish() finds one.
+    failed_ = Reply{status::kOutOfResources, {}};
+    discard();
   }
 }
 
@@ -141,7 +143,6 @@ Reply Intake::complete() {
   }
   const auto stored = incoming_->close();
   if (!stored) return {status::kOutOfResources, stored.error().message};
-  closed_ = true;
   const auto decision = services_.pipeline.decide(provenance_, *header, services_.ledger);
   if (!decision) {
     if (decision.error().code == ErrorCode::transient)
@@ -175,20 +176,14 @@ Reply Intake::keep(const StoredFile& stored, const dicom::Header& header,
   if (const auto committed = services_.ledger.commit(); !committed) {
     return refused_by("ledger", committed.error());
   }
+  for (const RouteDecision& route : decision.routes) {
+    if (!routes_.empty()) routes_ += ",";
+    routes_ += route.route;
+  }
+  if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) outcome_ = "dropped";
+  // Last: once this has returned, nothing may fail any more.
   const auto added = services_.queue.add(instance_row(stored, header), deliveries);
   if (!added) return refused_by("queue", added.error());
-  for (const DeliveryRow& row : deliveries) {
-    if (!routes_.empty()) routes_ += ",";
-    routes_ += row.route;
-  }
-  if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) {
-    outcome_ = "dropped";
-    // Nobody will ask for the file; the queue may have removed it already.
-    if (const auto removed = services_.spool.remove(stored.id); !removed) {
-      log::warning("a dropped instance's file was not removed",
-                   {{"id", stored.id}, {"reason", removed.error().message}});
-    }
-  }
   return {};
 }
 

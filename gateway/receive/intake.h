@@ -90,7 +90,6 @@ class Intake {
   std::string outcome_ = "stored";  // for the log
   std::string routes_;              // for the log: names, comma-separated
   std::uint64_t length_ = 0;        // bytes that came
-  bool closed_ = false;             // the file has its final name
 };
 
 }  // namespace sluice

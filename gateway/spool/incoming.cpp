@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include <fcntl.h>
@@ -138,24 +139,38 @@ Result<StoredFile> Incoming::close() {
   if (const int error_number = file_.close(); error_number != 0) {
     return give_up("close", error_number);
   }
+  // Everything that needs memory comes before the rename: an exception after it would
+  // leave a finished file that nobody knows of.
+  stored_.digest = digest_->text();
+  StoredFile stored = stored_;
+  const std::string from = unfinished_name(stored_.id);
+  const std::string to = finished_name(stored_.id);
   const int directory = spool_->directory_.number();
-  if (::renameat(directory, unfinished_name(stored_.id).c_str(), directory,
-                 finished_name(stored_.id).c_str()) != 0) {
+  if (::renameat(directory, from.c_str(), directory, to.c_str()) != 0) {
     return give_up("rename", errno);
   }
   state_ = State::closed;
   buffer_.reset();
-  stored_.digest = digest_->text();
-  return stored_;
+  return stored;
 }
 
-void Incoming::discard() {
+// With a sync: when it is not known what a failed commit left on the disk, a power cut
+// could bring back the row and, without the sync, the file. The sender was told to send
+// again, and the destination would get the instance twice. What a filter rejects pays
+// for it too, but only as much as its data has cost already.
+void Incoming::discard() noexcept {
   if (state_ != State::closed) return abandon();
   state_ = State::gone;
-  if (auto removed = spool_->remove(stored_.id); !removed) {
-    // It stays without a row, and the next start reports it.
-    log::error("discarded file not removed",
-               {{"id", stored_.id}, {"error", removed.error().message}});
+  try {
+    auto removed = spool_->remove(stored_.id);
+    if (removed) removed = spool_->sync_names();
+    if (!removed) {
+      // It stays without a row, and the next start reports it.
+      log::error("discarded file not removed durably",
+                 {{"id", stored_.id}, {"error", removed.error().message}});
+    }
+  } catch (const std::exception&) {
+    return;  // no memory even for a log line; the next start reports the file
   }
 }
 
@@ -165,15 +180,19 @@ tl::unexpected<Error> Incoming::give_up(std::string_view operation, int error_nu
   return tl::unexpected(std::move(error));
 }
 
-void Incoming::abandon() {
+// What stays was never acknowledged, and the next start removes it.
+void Incoming::abandon() noexcept {
   if (state_ != State::open) return;
   state_ = State::gone;
   (void)file_.close();  // whatever it reports, the file goes
-  const std::string name = unfinished_name(stored_.id);
-  if (::unlinkat(spool_->directory_.number(), name.c_str(), 0) != 0 && errno != ENOENT) {
-    // It was never acknowledged, and the next start removes it.
-    log::warning("unfinished file not removed",
-                 {{"id", stored_.id}, {"error", std::strerror(errno)}});
+  try {
+    const std::string name = unfinished_name(stored_.id);
+    if (::unlinkat(spool_->directory_.number(), name.c_str(), 0) != 0 && errno != ENOENT) {
+      log::warning("unfinished file not removed",
+                   {{"id", stored_.id}, {"error", std::strerror(errno)}});
+    }
+  } catch (const std::exception&) {
+    return;  // no memory; destructors come here
   }
 }
 

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFinished = ".dcm";
 constexpr std::string_view kUnfinished = ".part";
-constexpr const char* kLockName = ".lock";
+constexpr const char* kLockSuffix = ".lock";
 
 std::string text_of(int error_number) {
   return std::generic_category().message(error_number);
@@ -81,9 +81,11 @@ std::string read_owner(int lock) {
 
 // Two gateways in one spool would remove each other's .part files. The kernel drops
 // the lock with the process, so a killed gateway leaves nothing to clean up.
-Result<FileDescriptor> take_lock(int directory, const std::string& folder) {
-  const std::string path = folder + "/" + kLockName;
-  FileDescriptor lock(::openat(directory, kLockName, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+// It stands beside the folder, in which there is nothing but images: tools that send
+// a folder stumble over anything else.
+Result<FileDescriptor> take_lock(const std::string& folder) {
+  const std::string path = folder + kLockSuffix;
+  FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock.is_open()) return unusable(path, "open", errno);
   if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return unusable(path, "lock", errno);
@@ -154,7 +156,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder) {
 
   FileDescriptor directory = open_folder(absolute.string());
   if (!directory.is_open()) return unusable(folder, "open the folder", errno);
-  auto lock = take_lock(directory.number(), absolute.string());
+  auto lock = take_lock(absolute.string());
   if (!lock) return tl::unexpected(lock.error());
   if (auto removed = remove_unfinished(directory.number(), absolute.string()); !removed) {
     return tl::unexpected(removed.error());
@@ -216,6 +218,10 @@ Result<Incoming> Spool::create(const FileMeta& meta) {
 
 Result<void> Spool::sync_directory() {
   if (faulted_) return tl::unexpected(fault());
+  return sync_names();
+}
+
+Result<void> Spool::sync_names() {
   if (::fsync(directory_.number()) == 0) return {};
   // Names of many files may be lost, and the next fsync may succeed all the same:
   // here a full disk is no excuse.
@@ -260,14 +266,11 @@ Result<void> Spool::remove(const std::string& id) {
   return tl::unexpected(judge("unlink", name, errno));
 }
 
-std::vector<std::string> Spool::list() const {
+Result<std::vector<std::string>> Spool::list() const {
   auto names = names_with_suffix(folder_, kFinished);
-  if (!names) {
-    log::error("spool not listed", {{"error", names.error().message}});
-    return {};
-  }
+  if (!names) return names;
   for (std::string& name : *names) name.resize(name.size() - kFinished.size());
-  return std::move(*names);
+  return names;
 }
 
 std::string Spool::path(std::string_view id) const {

@@ -12,7 +12,7 @@
 // again, because after a failed fsync the kernel may report success for lost pages.
 // A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
 //
-// One process has a spool at a time: a lock on <folder>/.lock says whose it is.
+// One process has a spool at a time: a lock on <folder>.lock says whose it is.
 //
 // Spool is safe from any thread; an Incoming or SpoolReader belongs to one, and the
 // Spool must outlive it.
@@ -69,8 +69,9 @@ class Incoming {
   // Flushes, syncs and gives the final name. Errors: transient; the file is gone then.
   [[nodiscard]] Result<StoredFile> close();
 
-  // Removes the closed file again: its row was never committed.
-  void discard();
+  // Removes the closed file again, durably where the disk allows: its row was never
+  // committed, or it is not known whether it was.
+  void discard() noexcept;
 
  private:
   friend class Spool;
@@ -80,7 +81,7 @@ class Incoming {
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   [[nodiscard]] tl::unexpected<Error> give_up(std::string_view operation, int error_number);
-  void abandon();
+  void abandon() noexcept;
 
   Spool* spool_;
   StoredFile stored_;
@@ -141,8 +142,8 @@ class Spool {
   // Missing is no error: it was removed before. Errors: transient.
   [[nodiscard]] Result<void> remove(const std::string& id);
 
-  // The ids of all .dcm files, sorted.
-  [[nodiscard]] std::vector<std::string> list() const;
+  // The ids of all .dcm files, sorted. Errors: configuration, with path and what to do.
+  [[nodiscard]] Result<std::vector<std::string>> list() const;
 
   [[nodiscard]] bool is_faulted() const { return faulted_; }
   [[nodiscard]] std::string path(std::string_view id) const;  // of <id>.dcm
@@ -151,6 +152,7 @@ class Spool {
   friend class Incoming;
   Spool(std::string folder, FileDescriptor directory, FileDescriptor lock);
   [[nodiscard]] std::string make_id();
+  [[nodiscard]] Result<void> sync_names();
   void log_failure(std::string_view operation, std::string_view name, int error_number) const;
   // Logs, and faults the spool unless the error passes by itself; the answer for the sender.
   [[nodiscard]] Error judge(std::string_view operation, std::string_view name, int error_number);

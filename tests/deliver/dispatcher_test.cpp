@@ -57,7 +57,7 @@ TEST(Dispatcher, DeliversWhatWaitsAndWhatComes) {
   EXPECT_EQ(row.status, "0000");
   EXPECT_EQ(row.attempts, 1);
   EXPECT_EQ(row.reason, "");
-  EXPECT_TRUE(wait_until([&] { return one.parts.spool().list().empty(); }));
+  EXPECT_TRUE(wait_until([&] { return one.parts.spool().list()->empty(); }));
   EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
   EXPECT_TRUE(one.parts.left_over().empty());
 }
@@ -93,7 +93,7 @@ TEST(Dispatcher, DoesWhatEachStatusAsksFor) {
     EXPECT_TRUE(one.parts.wait_for(id, "pacs", ending.state)) << std::hex << ending.status;
     EXPECT_EQ(one.parts.delivery(id, "pacs").failures, ending.failures)
         << std::hex << ending.status;
-    EXPECT_EQ(one.parts.spool().list().empty(), ending.state == DeliveryState::delivered);
+    EXPECT_EQ(one.parts.spool().list()->empty(), ending.state == DeliveryState::delivered);
   }
 }
 
@@ -170,7 +170,7 @@ TEST(Dispatcher, AHungDestinationDelaysNoOther) {
     EXPECT_TRUE(parts.wait_for(id, "good", DeliveryState::delivered));
   }
   EXPECT_EQ(parts.count_of("hung", DeliveryState::delivered), 0U);
-  EXPECT_EQ(parts.spool().list().size(), 60U);  // until the last has it
+  EXPECT_EQ(parts.spool().list()->size(), 60U);  // until the last has it
   hung.greet(Greeting::accept);
   EXPECT_TRUE(dispatcher->stop(milliseconds(30'000)));
 }
@@ -325,7 +325,7 @@ TEST(Dispatcher, WritesToAFolderAndAPacsAlike) {
     EXPECT_TRUE(parts.wait_for(id, "archive", DeliveryState::delivered));
   }
   EXPECT_EQ(pacs.stored().size(), 30U);
-  EXPECT_TRUE(wait_until([&] { return parts.spool().list().empty(); }));
+  EXPECT_TRUE(wait_until([&] { return parts.spool().list()->empty(); }));
 }
 
 // A worker without work must not ask the queue again and again.

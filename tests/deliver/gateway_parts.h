@@ -157,7 +157,8 @@ class GatewayParts {
     std::vector<std::string> names;
     for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
       const std::string name = entry.path().filename();
-      if (name != "spool" && !name.starts_with("queue.db") && !name.starts_with("ledger.db")) {
+      if (!name.starts_with("spool") && !name.starts_with("queue.db") &&
+          !name.starts_with("ledger.db")) {
         names.push_back(name);
       }
     }
@@ -190,7 +191,7 @@ class GatewayParts {
     spool_ = taken(Spool::open(folder_.path("spool")));
     Queue::Hooks hooks;
     hooks.before_commit = [this] { return spool_->sync_directory(); };
-    hooks.file_done = [this](const std::string& id) { must(spool_->remove(id)); };
+    hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
     queue_ = taken(Queue::open(folder_.path("queue.db"), hooks));
     ledger_ = taken(open_ledger(folder_.path("ledger.db")));
   }

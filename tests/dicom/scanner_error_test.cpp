@@ -206,6 +206,16 @@ TEST(ScannerErrors, RefusesVrsThatAreNotTwoCapitals) {
   }
 }
 
+TEST(ScannerErrors, RefusesWhatStandsBehindThePixelDataAndBelongsBeforeIt) {
+  const Bytes bytes{Form::explicit_le};
+  const std::string pixels = bytes.element(tags::kPixelData, "OB", "12");
+  const auto hidden = scan_text(pixels + bytes.element(tags::kStudyInstanceUid, "UI", "1.2.3.4."),
+                                Form::explicit_le);
+  ASSERT_FALSE(hidden);
+  EXPECT_NE(hidden.error().message.find("(0020,000D) at byte 14"), std::string::npos)
+      << hidden.error().message;
+}
+
 TEST(ScannerErrors, StaysFailed) {
   const Bytes bytes;
   Scanner scanner(test::syntax_of(Form::explicit_le), {});

@@ -87,6 +87,7 @@ TEST_F(Quarantine, ReturnsWhenStillNoRouteTakesIt) {
 TEST_F(Quarantine, DiscardedLeavesARecordAndNoFile) {
   const Finished without_reason = gateway_.run({"queue", "discard", id_});
   EXPECT_EQ(without_reason.exit_code, 2);
+  EXPECT_EQ(gateway_.run({"queue", "discard", id_, "--reason", " "}).exit_code, 2);
   ASSERT_THAT(gateway_.spooled(), SizeIs(1));
 
   const Finished discarded =

@@ -10,7 +10,6 @@ namespace sluice::test {
 namespace {
 
 namespace tags = dicom::tags;
-using dicom::Vr;
 
 class RemapSeriesNumber : public testing::Test {
  protected:

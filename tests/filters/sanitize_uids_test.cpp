@@ -101,8 +101,23 @@ TEST(SanitizeUids, NeverReplacesClassesAndWellKnownUids) {
   EXPECT_TRUE(one.instance.patch().empty());
 }
 
+TEST(SanitizeUids, SeesPaddingInsideAndAtTheEndOfSeveralValues) {
+  const auto filter = make_filter("sanitize_uids", "record_original = false");
+  const auto ledger = memory_ledger();
+  for (const std::string& value :
+       {std::string("1.2.3\0\\1.2.34\0", 14), std::string("1.23\\1.2.34\0\0\0", 14)}) {
+    DataSet made = image("1.2.3", "1.2.4", "1.2.5", "1");
+    made.add(kFailedSopInstanceUidList, Vr::UI, value);
+    Case one(made);
+    ASSERT_TRUE(is_pass(one.apply(*filter, *ledger)));
+    ASSERT_EQ(one.instance.changes().size(), 1U);
+    EXPECT_EQ(one.instance.changes()[0].reason, "padding");
+    EXPECT_EQ(one.instance.changes()[0].after.find('\0'), std::string::npos);
+  }
+}
+
 TEST(SanitizeUids, TrimsThePaddingOfAClassToo) {
-  const auto filter = make_filter("sanitize_uids", "");
+  const auto filter = make_filter("sanitize_uids", "padding = \"hash\"");
   const auto ledger = memory_ledger();
   DataSet item;
   item.add(kReferencedSopClassUid, Vr::UI, "1.2.840.10008.5.1 ");

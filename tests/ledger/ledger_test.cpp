@@ -184,6 +184,19 @@ TEST_F(LedgerTest, ClockSetBackDoesNotChangeAnAnswer) {
   EXPECT_EQ(*ledger_->replacement("s", "1.1", ahead + microseconds(1)), "2.1");
 }
 
+TEST_F(LedgerTest, ClockSetBackOverARestartDoesNotChangeTheFirstReplacement) {
+  const Time ahead = system_clock::now() + hours(1);
+  EXPECT_EQ(*ledger_->replacement("s", "other", ahead), std::nullopt);
+  ASSERT_TRUE(ledger_->record_uid("s", "1.1", "2.1", "merged"));
+  ASSERT_TRUE(ledger_->commit());
+  reopen();
+  ASSERT_TRUE(ledger_->record_uid("s", "1.1", "2.2", "merged"));
+  EXPECT_EQ(*ledger_->replacement("s", "1.1", ahead + hours(1)), "2.1");
+  const auto found = *ledger_->lookup("1.1");
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.front().after, "2.1");
+}
+
 TEST_F(LedgerTest, NumbersAreUniqueUnderConcurrency) {
   constexpr int kThreads = 8;
   constexpr int kSeries = 40;
@@ -302,7 +315,39 @@ TEST_F(LedgerTest, FailedSyncFaultsButWhatWasDurableIsStillAnswered) {
   EXPECT_EQ(number(series("old", 5)), 5) << "deliveries go on";
   EXPECT_FALSE(ledger_->series_number(series("newer", 6)));
   EXPECT_FALSE(ledger_->record_uid("s", "1", "2", "hash"));
-  EXPECT_FALSE(ledger_->commit());
+  EXPECT_TRUE(ledger_->commit()) << "all that was answered since is durable";
+}
+
+TEST_F(LedgerTest, FaultIsToldToEveryThreadThatSawADecisionTakenBackAndToNoOther) {
+  EXPECT_EQ(number(series("old", 5)), 5);
+  ASSERT_TRUE(ledger_->commit());
+  std::atomic<bool> seen = false;
+  std::atomic<bool> failed = false;
+  Result<void> committed_by_witness;
+  Result<void> committed_by_sender;
+  {
+    const FailingCall failing(Call::fdatasync, EIO, 1, true);
+    EXPECT_EQ(number(series("new", 5)), 10'000);
+    std::thread witness([&] {
+      EXPECT_EQ(*ledger_->series_number(series("new", 5)), 10'000);
+      seen = true;
+      while (!failed) std::this_thread::yield();
+      committed_by_witness = ledger_->commit();
+    });
+    while (!seen) std::this_thread::yield();
+    // The thread in the background may have tried before: it says the same.
+    EXPECT_FALSE(ledger_->commit());
+    failed = true;
+    witness.join();
+    std::thread sender([&] {
+      EXPECT_EQ(*ledger_->series_number(series("old", 5)), 5);
+      committed_by_sender = ledger_->commit();
+    });
+    sender.join();
+  }
+  EXPECT_FALSE(committed_by_witness) << "it depended on the same decision";
+  EXPECT_TRUE(committed_by_sender) << "deliveries go on";
+  EXPECT_FALSE(ledger_->series_number(series("new", 5))) << "receiving does not";
 }
 
 TEST_F(LedgerTest, FullDiskTakesBackWhatAnyThreadSawAndPasses) {

@@ -7,6 +7,7 @@
 #include <future>
 #include <set>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -104,27 +105,75 @@ TEST(QueueDurability, NothingIsClaimedTwice) {
   EXPECT_THAT(*queue->unfinished_instances(), IsEmpty());
 }
 
-TEST(QueueDurability, FailedDirectorySyncFaultsAndCommitsNothing) {
+TEST(QueueDurability, FailedDirectorySyncRefusesAddsAndAllElseGoesOn) {
   const test::TemporaryFolder folder;
   std::atomic<bool> fails = false;
-  const Queue::Hooks hooks{.before_commit = [&]() -> Result<void> {
-                             if (fails) return failure(ErrorCode::transient, "no sync");
-                             return {};
-                           },
-                           .file_done = {}};
+  test::DoneFiles done;
+  Queue::Hooks hooks = done.hooks();
+  hooks.before_commit = [&]() -> Result<void> {
+    if (fails) return failure(ErrorCode::transient, "no sync");
+    return {};
+  };
   auto queue = open_queue(folder.path("q"), hooks);
-  ASSERT_TRUE(queue->add(instance("a"), {delivery("pacs")}));
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(queue->add(instance(id), {delivery("pacs")}));
   fails = true;
-  const auto refused = queue->add(instance("b"), {delivery("pacs")});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::transient);
-  EXPECT_TRUE(queue->is_faulted());
+  for (const char* id : {"c", "d"}) {
+    const auto refused = queue->add(instance(id), {delivery("pacs")});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::transient);
+    EXPECT_EQ(refused.error().message, "no sync");
+  }
+  EXPECT_FALSE(queue->is_faulted());
+  EXPECT_THAT(claimed_ids(*queue, "pacs", 1), ElementsAre("a"));
+  queue->finish(outcome("a", "pacs"));
+  ASSERT_TRUE(queue->flush());
+  EXPECT_THAT(done.ids(), ElementsAre("a"));
+  EXPECT_FALSE(queue->add(instance("e"), {delivery("pacs")})) << "now with a file to note";
+  EXPECT_THAT(claimed_ids(*queue, "pacs", 1), ElementsAre("b"));
+  queue->release("b", "pacs");
+  queue.reset();
   fails = false;
-  EXPECT_FALSE(queue->add(instance("c"), {delivery("pacs")}));
-  EXPECT_FALSE(queue->flush());
-  EXPECT_FALSE(queue->claim("pacs", 1));
   queue = open_queue(folder.path("q"), hooks);
-  EXPECT_THAT(claimed_ids(*queue, "pacs"), ElementsAre("a"));
+  EXPECT_TRUE(test::comes_true([&] { return done.ids().size() == 2; })) << "was not noted";
+  EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::delivered);
+  EXPECT_THAT(claimed_ids(*queue, "pacs"), ElementsAre("b"));
+  EXPECT_TRUE(queue->add(instance("c"), {delivery("pacs")}));
+}
+
+// In one batch, gathered while the commit before runs: those that need the directory and
+// those that do not.
+TEST(QueueDurability, FailedDirectorySyncLeavesTheRestOfItsBatch) {
+  const test::TemporaryFolder folder;
+  std::promise<void> entered;
+  std::promise<void> go_on;
+  std::atomic<int> calls = 0;
+  auto queue = open_queue(folder.path("q"), {.before_commit = [&]() -> Result<void> {
+                                               switch (++calls) {
+                                                 case 1:
+                                                   return {};
+                                                 case 2:
+                                                   entered.set_value();
+                                                   go_on.get_future().wait();
+                                                   return {};
+                                                 default:
+                                                   throw std::runtime_error("no sync");
+                                               }
+                                             },
+                                             .file_done = {}});
+  ASSERT_TRUE(queue->add(instance("a"), {delivery("pacs")}));
+  ASSERT_THAT(claimed_ids(*queue, "pacs"), ElementsAre("a"));
+  auto slow = std::async([&] { return queue->add(instance("b"), {delivery("pacs")}); });
+  entered.get_future().wait();
+  queue->finish(outcome("a", "pacs", DeliveryState::held));
+  auto refused = std::async([&] { return queue->add(instance("c"), {delivery("pacs")}); });
+  go_on.set_value();
+  EXPECT_TRUE(slow.get());
+  EXPECT_FALSE(refused.get());
+  ASSERT_TRUE(queue->flush());
+  EXPECT_FALSE(queue->is_faulted());
+  EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::held);
+  EXPECT_EQ(test::only_delivery(*queue, "a").attempts, 1) << "written once";
+  EXPECT_THAT(queue->list({.instance_id = "c"}).value(), IsEmpty());
 }
 
 // The nth sync or write of SQLite fails, for every n until none is left to fail. What

@@ -97,21 +97,28 @@ inline std::chrono::steady_clock::time_point in(std::chrono::milliseconds time) 
 // The files that a queue said were done.
 class DoneFiles {
  public:
-  void add(const std::string& id) {
+  Result<void> add(const std::string& id) {
     const std::lock_guard lock(mutex_);
     ids_.push_back(id);
+    if (fails_) return failure(ErrorCode::transient, "not removed");
+    return {};
+  }
+  void fail(bool fails) {
+    const std::lock_guard lock(mutex_);
+    fails_ = fails;
   }
   [[nodiscard]] std::vector<std::string> ids() const {
     const std::lock_guard lock(mutex_);
     return ids_;
   }
   [[nodiscard]] Queue::Hooks hooks() {
-    return {.before_commit = {}, .file_done = [this](const std::string& id) { add(id); }};
+    return {.before_commit = {}, .file_done = [this](const std::string& id) { return add(id); }};
   }
 
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> ids_;
+  bool fails_ = false;
 };
 
 }  // namespace sluice::test

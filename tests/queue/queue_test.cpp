@@ -148,6 +148,22 @@ TEST_F(QueueTest, FileThatWasNotRemovedBeforeACrashIsDoneAtTheNextStart) {
   EXPECT_TRUE(test::comes_true([&] { return done_.ids().size() == 2; }));
 }
 
+TEST_F(QueueTest, FileThatCouldNotBeRemovedIsTriedAgainAtTheNextStart) {
+  done_.fail(true);
+  add("a", {delivery("", DeliveryState::dropped)});
+  ASSERT_TRUE(queue_->flush());
+  EXPECT_THAT(done_.ids(), ElementsAre("a"));
+  reopen();
+  EXPECT_TRUE(test::comes_true([&] { return done_.ids().size() == 2; }));
+  done_.fail(false);
+  reopen();
+  EXPECT_TRUE(test::comes_true([&] { return done_.ids().size() == 3; }));
+  reopen();
+  ASSERT_TRUE(queue_->flush());
+  queue_.reset();
+  EXPECT_THAT(done_.ids(), ElementsAre("a", "a", "a")) << "removed, and noted";
+}
+
 TEST_F(QueueTest, HeldKeepsItsFileReasonAndStatus) {
   add("a", {delivery("pacs")});
   ASSERT_EQ(claimed_ids(*queue_, "pacs").size(), 1U);
@@ -195,6 +211,20 @@ TEST_F(QueueTest, DeferredIsClaimedWhenDueAndNotBefore) {
   ASSERT_TRUE(queue_->wait_for_work("pacs", in(seconds(20))));
   EXPECT_GE(std::chrono::steady_clock::now() - deferred_at, milliseconds(300));
   EXPECT_THAT(claimed_ids(*queue_, "pacs"), ElementsAre("a"));
+}
+
+TEST_F(QueueTest, FullClaimLeavesTheRestToOtherThreads) {
+  for (const char* id : {"a", "b", "c"}) add(id, {delivery("pacs")});
+  Outcome later = outcome("", "pacs", DeliveryState::deferred);
+  later.retry_after = milliseconds(1);
+  for (const std::string& id : claimed_ids(*queue_, "pacs")) {
+    later.instance_id = id;
+    finish(later);
+  }
+  std::this_thread::sleep_for(milliseconds(20));  // all are due then, and made ready at once
+  EXPECT_THAT(claimed_ids(*queue_, "pacs", 1), ElementsAre("a"));
+  EXPECT_TRUE(queue_->wait_for_work("pacs", std::chrono::steady_clock::now()));
+  EXPECT_THAT(claimed_ids(*queue_, "pacs", 1), ElementsAre("b"));
 }
 
 TEST_F(QueueTest, OldWaitDoesNotShortenANewOne) {
@@ -266,11 +296,14 @@ TEST_F(QueueTest, WakeEndsWaitingAlsoOfAThreadThatDoesNotWaitYet) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(50));
 }
 
-TEST_F(QueueTest, OutcomeOfADiscardedDeliveryIsIgnored) {
+TEST_F(QueueTest, DiscardsWhatRestsAndLeavesWhatIsBeingSent) {
   add("a", {delivery("pacs")});
   ASSERT_EQ(claimed_ids(*queue_, "pacs").size(), 1U);
-  ASSERT_EQ(*queue_->discard({}, "anna", "wrong patient"), 1U);
-  finish(outcome("a", "pacs"));
+  EXPECT_EQ(*queue_->discard({}, "anna", "wrong patient"), 0U);
+  Outcome held = outcome("a", "pacs");
+  held.state = DeliveryState::held;
+  finish(held);
+  EXPECT_EQ(*queue_->discard({}, "anna", "wrong patient"), 1U);
   const DeliveryRow row = test::only_delivery(*queue_, "a");
   EXPECT_EQ(row.state, DeliveryState::discarded);
   EXPECT_EQ(row.reason, "discarded by anna: wrong patient");
@@ -443,6 +476,8 @@ TEST_F(QueueTest, CommandLineBesideIsNoticed) {
   ASSERT_TRUE(queue_->wait_for_work("pacs", in(seconds(20))));
   EXPECT_TRUE(test::comes_true([&] { return claimed_ids(*queue_, "pacs").size() == 1U; }));
 
+  queue_->release("b", "pacs");
+  ASSERT_TRUE(queue_->flush());
   auto beside = Queue::open_beside(path());
   ASSERT_EQ(*(*beside)->discard({.instance_id = "b"}, "anna", "test"), 1U);
   EXPECT_TRUE(test::comes_true([&] { return done_.ids() == std::vector<std::string>{"b"}; }));

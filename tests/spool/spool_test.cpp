@@ -59,8 +59,7 @@ Result<StoredFile> store(Spool& spool, const std::string& data_set) {
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name != ".lock") names.push_back(name);
+    names.push_back(entry.path().filename().string());
   }
   return names;
 }
@@ -224,12 +223,35 @@ TEST(Spool, DiscardRemovesAClosedFile) {
   auto incoming = spool->create(kMeta);
   ASSERT_TRUE(incoming->append(bytes_of("image")));
   ASSERT_TRUE(incoming->close());
-  EXPECT_THAT(spool->list(), ElementsAre(incoming->id()));
+  EXPECT_THAT(*spool->list(), ElementsAre(incoming->id()));
   EXPECT_FALSE(incoming->append(bytes_of("more")));
   EXPECT_FALSE(incoming->close());
   incoming->discard();
   incoming->discard();
-  EXPECT_THAT(spool->list(), IsEmpty());
+  EXPECT_THAT(*spool->list(), IsEmpty());
+}
+
+TEST(Spool, DiscardIsSyncedAndFaultsWhenThatFails) {
+  const test::TemporaryFolder folder;
+  const auto spool = open_spool(folder.path("spool"));
+  auto incoming = spool->create(kMeta);
+  ASSERT_TRUE(incoming && incoming->append(bytes_of("image")) && incoming->close());
+  {
+    const FailingCall failing(Call::fsync, EIO);
+    incoming->discard();
+    EXPECT_TRUE(failing.fired());
+  }
+  EXPECT_THAT(*spool->list(), IsEmpty());
+  EXPECT_TRUE(spool->is_faulted()) << "names of other files may be lost with it";
+}
+
+TEST(Spool, ListTellsThatItFailed) {
+  const test::TemporaryFolder folder;
+  const auto spool = open_spool(folder.path("spool"));
+  fs::rename(folder.path("spool"), folder.path("elsewhere"));
+  const auto listed = spool->list();
+  ASSERT_FALSE(listed);
+  EXPECT_THAT(listed.error().message, HasSubstr(folder.path("spool")));
 }
 
 TEST(Spool, RemovesUnfinishedFilesAtOpenAndKeepsFinishedOnes) {
@@ -244,7 +266,7 @@ TEST(Spool, RemovesUnfinishedFilesAtOpenAndKeepsFinishedOnes) {
   const auto spool = open_spool(folder.path("spool/"));
   EXPECT_THAT(names_in(folder.path("spool")),
               ::testing::UnorderedElementsAre(stored.id + ".dcm", "notes.txt"));
-  EXPECT_THAT(spool->list(), ElementsAre(stored.id));
+  EXPECT_THAT(*spool->list(), ElementsAre(stored.id));
   EXPECT_TRUE(spool->read(stored)->verify(stored.digest));
 }
 
@@ -326,7 +348,7 @@ TEST(Spool, AnyIoErrorFaultsIt) {
     EXPECT_FALSE(spool->sync_directory());
     EXPECT_TRUE(spool->read(*before)->verify(before->digest)) << "delivery goes on";
     if (call != Call::fsync) {
-      EXPECT_THAT(spool->list(), ElementsAre(before->id));
+      EXPECT_THAT(*spool->list(), ElementsAre(before->id));
     }
     spool.reset();
     spool = open_spool(folder.path("spool"));
@@ -404,7 +426,7 @@ TEST(Spool, ConcurrentReceiversDoNotDisturbEachOther) {
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_EQ(spool->list().size(), 80U);
+  EXPECT_EQ(spool->list()->size(), 80U);
 }
 
 // A child writes and is killed: what it said was closed is whole, what was not is gone.
