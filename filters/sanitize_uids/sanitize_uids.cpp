@@ -15,7 +15,6 @@ namespace {
 using dicom::Element;
 using dicom::ElementIndex;
 using dicom::Header;
-using dicom::kRoot;
 using dicom::UidDefect;
 using dicom::Vr;
 namespace tags = dicom::tags;

@@ -267,7 +267,7 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, Attempt& made) 
 }
 
 // A failure is the spool's: nothing of this file was committed or is in doubt.
-Result<void> QueueWriter::sync_names(Attempt& made) {
+Result<void> QueueWriter::sync_names(Attempt& made) const {
   if (!hooks_.before_commit) return {};
   made.is_unsynced = true;  // also when the hook throws
   auto synced = hooks_.before_commit();

@@ -96,7 +96,7 @@ class QueueWriter {
   enum class Notes { when_due, none };
   [[nodiscard]] Attempt attempt(Batch& batch, Notes notes);
   [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, Attempt& made);
-  [[nodiscard]] Result<void> sync_names(Attempt& made);
+  [[nodiscard]] Result<void> sync_names(Attempt& made) const;
   [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects);
   [[nodiscard]] bool is_note_due(bool adds) const;
   static void refuse(Batch& batch, const Error& error);
