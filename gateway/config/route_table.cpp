@@ -1,0 +1,71 @@
+#include "gateway/config/tables.h"
+
+#include <algorithm>
+
+#include "gateway/base/log.h"
+#include "gateway/config/nearest.h"
+
+namespace sluice::config {
+namespace {
+
+std::vector<Condition> read_conditions(Table& when) {
+  std::vector<Condition> conditions;
+  for (const std::string& key : when.keys()) {
+    // "" stands for what could not be read, and was noted.
+    Condition condition{.key = key, .globs = when.strings(key, {""}), .line = when.line_of(key)};
+    if (condition.globs.empty()) {
+      when.mistake(key, log::escape(key) + " names no value, so the route takes nothing; leave " +
+                            "the key out to take every value");
+    }
+    conditions.push_back(std::move(condition));
+  }
+  return conditions;
+}
+
+void check_destinations(Table& table, const Route& route, const std::vector<std::string>& known) {
+  std::vector<std::string> seen;
+  for (const std::string& name : route.destinations) {
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+      table.mistake("destinations", "destination '" + log::escape(name) + "' is named twice");
+    } else if (std::find(known.begin(), known.end(), name) == known.end()) {
+      table.mistake("destinations",
+                    "unknown destination '" + log::escape(name) + "'" + suggestion(name, known));
+    }
+    seen.push_back(name);
+  }
+}
+
+Route read_route(Table& table, Names& names, int number, const std::vector<std::string>& known,
+                 const Mistakes& mistakes) {
+  Route route;
+  route.name = table.string("name", "route-" + std::to_string(number));
+  names.take(table, route.name);
+  if (auto when = table.table("when")) route.when = read_conditions(*when);
+  route.filters = table.strings("filters", {});
+  route.filters_line = table.line_of("filters");
+  const std::size_t before = mistakes.list().size();
+  route.destinations = table.strings("destinations", {});
+  if (route.destinations.empty() && mistakes.list().size() == before) {
+    table.mistake("destinations", "the route names no destinations" + suggestion("", known));
+  }
+  check_destinations(table, route, known);
+  route.final = table.boolean("final", route.final);
+  table.finish();
+  return route;
+}
+
+}  // namespace
+
+std::vector<Route> read_routes(std::vector<Table> tables, const std::vector<std::string>& known,
+                               const Mistakes& mistakes) {
+  std::vector<Route> routes;
+  routes.reserve(tables.size());
+  Names names;
+  int number = 0;
+  for (Table& table : tables) {
+    routes.push_back(read_route(table, names, ++number, known, mistakes));
+  }
+  return routes;
+}
+
+}  // namespace sluice::config

@@ -1,0 +1,42 @@
+// How each kind of table of the configuration file is read; for the files of this folder.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/config/config.h"
+#include "gateway/config/table.h"
+
+namespace sluice::config {
+
+// The names given in one kind of table, each with its line.
+class Names {
+ public:
+  // Notes a name that is malformed or taken. Names end up in log lines, metrics and
+  // command lines, hence a small alphabet.
+  void take(Table& table, const std::string& name);
+  // The first of "base", "base-2", "base-3" ... that is free.
+  [[nodiscard]] std::string free_name(const std::string& base) const;
+
+ private:
+  std::map<std::string, int> lines_;
+};
+
+[[nodiscard]] int read_int(Table& table, std::string_view key, int fallback, int least, int most);
+// A time-out of zero would be over before anything could happen.
+[[nodiscard]] milliseconds read_timeout(Table& table, std::string_view key, milliseconds fallback);
+[[nodiscard]] std::uint32_t read_max_pdu(Table& table, std::uint32_t fallback);
+
+[[nodiscard]] Gateway read_gateway(Table& table);
+[[nodiscard]] std::vector<Listener> read_listeners(std::vector<Table> tables);
+[[nodiscard]] std::vector<FilterEntry> read_filters(std::vector<Table> tables);
+[[nodiscard]] std::vector<Destination> read_destinations(std::vector<Table> tables);
+// `known`: the names of the destinations.
+[[nodiscard]] std::vector<Route> read_routes(std::vector<Table> tables,
+                                             const std::vector<std::string>& known,
+                                             const Mistakes& mistakes);
+
+}  // namespace sluice::config
