@@ -70,6 +70,15 @@ int for_each_id(const Arguments& arguments,
   return exit_code;
 }
 
+void add_reason(CLI::App& sub, Arguments& arguments) {
+  sub.add_option("--reason", arguments.queue.reason, "why, for the record")
+      ->required()
+      ->check([](const std::string& reason) {
+        const bool blank = reason.find_first_not_of(" \t") == std::string::npos;
+        return blank ? std::string("must say why") : std::string();
+      });
+}
+
 void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
   CLI::App* queue = app.add_subcommand("queue", "what waits, rests or was sent");
   queue->require_subcommand(1);
@@ -104,12 +113,7 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   CLI::App* discard =
       add_with_ids("discard", "ends deliveries for good; who and why stay on record", false,
                    command::queue_discard);
-  discard->add_option("--reason", arguments.queue.reason, "why, for the record")
-      ->required()
-      ->check([](const std::string& reason) {
-        const bool blank = reason.find_first_not_of(" \t") == std::string::npos;
-        return blank ? std::string("must say why") : std::string();
-      });
+  add_reason(*discard, arguments);
 }
 
 void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
@@ -132,6 +136,21 @@ void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_c
   });
 }
 
+void add_fault(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* fault = app.add_subcommand("fault", "whether storage has failed");
+  fault->require_subcommand(1);
+  CLI::App* show = fault->add_subcommand("show", "since when and why");
+  add_common(*show, arguments);
+  show->callback([&] { exit_code = command::fault_show(arguments.config, arguments.json); });
+  CLI::App* clear = fault->add_subcommand(
+      "clear", "the disk can be trusted again: holds from the gateway's next start");
+  add_common(*clear, arguments);
+  add_reason(*clear, arguments);
+  clear->callback([&] {
+    exit_code = command::fault_clear(arguments.config, arguments.queue.reason, arguments.json);
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Sluice: a DICOM gateway between modality and PACS", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
@@ -151,6 +170,7 @@ int run(int argc, char** argv) {
 
   add_explain(app, arguments, exit_code);
   add_queue(app, arguments, exit_code);
+  add_fault(app, arguments, exit_code);
 
   CLI::App* ledger = app.add_subcommand("ledger", "what was decided once and is kept");
   ledger->require_subcommand(1);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gateway/base/log.h"
+#include "gateway/command/fault.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/receive/delivery_rows.h"
 
@@ -37,19 +38,37 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(Setup setup) {
 }
 
 Result<void> RunningGateway::open_stores() {
-  auto spool = Spool::open(spool_folder(setup_.config));
+  const config::Gateway& gateway = setup_.config.gateway;
+  const auto on_fault = [this](const std::string& reason) { fault(reason); };
+  auto spool = Spool::open(spool_folder(setup_.config),
+                           {.min_free_space = gateway.min_free_space, .on_fault = on_fault});
   if (!spool) return tl::unexpected(spool.error());
   spool_ = std::move(*spool);
+  if (const auto lasting = read_fault(gateway.data_dir)) {
+    spool_->distrust();
+    log::error("storage faulted earlier: nothing is accepted until a person clears it",
+               {{"reason", *lasting},
+                {"advice", "check disk and file system, then `sluice fault clear`, then restart"}});
+  }
   Queue::Hooks hooks;
   hooks.before_commit = [this] { return spool_->sync_directory(); };
   hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
+  hooks.faulted = on_fault;
   auto queue = Queue::open(queue_file(setup_.config), std::move(hooks));
   if (!queue) return tl::unexpected(queue.error());
   queue_ = std::move(*queue);
-  auto ledger = open_ledger(ledger_file(setup_.config));
+  auto ledger = open_ledger(ledger_file(setup_.config), on_fault);
   if (!ledger) return tl::unexpected(ledger.error());
   ledger_ = std::move(*ledger);
   return {};
+}
+
+// One store's trouble is the disk's, and so the trouble of all: the spool, where every
+// instance begins, takes no more. Once; the first reason is the cause.
+void RunningGateway::fault(const std::string& reason) noexcept {
+  if (faulted_.exchange(true)) return;
+  spool_->distrust();
+  write_fault(setup_.config.gateway.data_dir, reason);
 }
 
 // Rows without a file and files without a row: reported, never removed.

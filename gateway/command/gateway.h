@@ -7,6 +7,7 @@
 // One thread calls it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -38,11 +39,13 @@ class RunningGateway {
  private:
   explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
   [[nodiscard]] Result<void> open_stores();
+  void fault(const std::string& reason) noexcept;
   [[nodiscard]] Result<void> start_network();
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
 
   Setup setup_;
+  std::atomic<bool> faulted_ = false;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

@@ -8,6 +8,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
+#include "gateway/command/fault.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/time_text.h"
 
@@ -17,11 +18,17 @@ namespace {
 using nlohmann::json;
 using std::chrono::system_clock;
 
-// The database beside a running gateway; says why there is none.
+// The database beside a running gateway; says why there is none, and that storage has
+// failed, before all else that is asked.
 std::unique_ptr<Queue> open_queue(const std::string& config_file, int& exit_code) {
   const auto config = load_config_or_print(config_file);
   exit_code = kMistakes;
   if (!config) return nullptr;
+  if (const auto fault = read_fault(config->gateway.data_dir)) {
+    std::cerr << "sluice: STORAGE FAULTED " << *fault
+              << "\nsluice: nothing is accepted. Check disk and file system, then `sluice fault "
+                 "clear --reason \"...\"`, then restart the gateway\n";
+  }
   auto queue = Queue::open_beside(queue_file(*config));
   exit_code = kOk;
   if (queue) return std::move(*queue);
@@ -105,7 +112,8 @@ int refuse_everything() {
   return kUsage;
 }
 
-// Who discards, for the record: the login name, and the account it acts as.
+}  // namespace
+
 std::string person() {
   std::string name;
   for (const char* variable : {"SUDO_USER", "LOGNAME", "USER"}) {
@@ -114,8 +122,6 @@ std::string person() {
   }
   return name + (name.empty() ? "" : " ") + "(uid " + std::to_string(::getuid()) + ")";
 }
-
-}  // namespace
 
 int queue_list(const std::string& config_file, const QueueOptions& options) {
   int exit_code = kOk;

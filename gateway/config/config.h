@@ -23,6 +23,7 @@ struct Gateway {
   int max_associations = 200;  // in all
   int max_associations_per_address = 100;
   std::uint64_t max_instance_size = 4ULL << 30U;
+  std::uint64_t min_free_space = 0;               // bytes; with less nothing is accepted
   milliseconds drain_timeout{30'000};             // SIGTERM: running instances may finish
   milliseconds history{30LL * 24 * 3600 * 1000};  // rows of finished instances stay
   std::string unrouted = "quarantine";            // or "reject", "drop"

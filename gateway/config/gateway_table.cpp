@@ -34,6 +34,7 @@ Gateway read_gateway(Table& table) {
   if (gateway.max_instance_size == 0) {
     table.mistake("max_instance_size", "max_instance_size must be more than 0");
   }
+  gateway.min_free_space = table.size("min_free_space", gateway.min_free_space);
   gateway.drain_timeout = table.duration("drain_timeout", gateway.drain_timeout);
   gateway.history = table.duration("history", gateway.history);
   gateway.unrouted = table.choice("unrouted", gateway.unrouted, {"quarantine", "reject", "drop"});

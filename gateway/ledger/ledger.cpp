@@ -68,8 +68,9 @@ std::uint64_t next_id() {
 class SqliteLedger final : public Ledger {
  public:
   // `last_recorded` is the latest time that stands in the file.
-  SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded, bool is_file)
-      : db_(std::move(db)), last_recorded_(last_recorded) {
+  SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded, bool is_file,
+               OnFault on_fault)
+      : on_fault_(std::move(on_fault)), db_(std::move(db)), last_recorded_(last_recorded) {
     if (is_file) thread_ = std::thread([this] { commit_what_is_left_open(); });
   }
 
@@ -316,10 +317,7 @@ class SqliteLedger final : public Ledger {
                                                     : why == Failure::busy ? "locked"
                                                                            : "fault"}});
     log::error("ledger write failed", {{"error", error.message}});
-    if (!passes) {
-      log::error("ledger faulted: nothing is decided until the gateway is started again",
-                 {{"advice", "check disk and file system first"}});
-    }
+    if (!passes && on_fault_) on_fault_("ledger: " + error.message);
   }
 
   void forget_what_is_not_durable(bool fault) {
@@ -367,6 +365,7 @@ class SqliteLedger final : public Ledger {
   }
 
   const std::uint64_t id_ = next_id();
+  const OnFault on_fault_;
 
   std::mutex db_mutex_;
   std::unique_ptr<Connection> db_;
@@ -388,24 +387,26 @@ class SqliteLedger final : public Ledger {
   std::thread thread_;
 };
 
-Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool is_file) {
+Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool is_file,
+                                            OnFault on_fault) {
   const auto last_recorded = rows::last_recorded(*db);
   if (!last_recorded) return tl::unexpected(last_recorded.error());
-  return std::make_unique<SqliteLedger>(std::move(db), *last_recorded, is_file);
+  return std::make_unique<SqliteLedger>(std::move(db), *last_recorded, is_file,
+                                        std::move(on_fault));
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path) {
+Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path, OnFault on_fault) {
   auto db = Connection::open(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());
-  return make_ledger(std::move(*db), true);
+  return make_ledger(std::move(*db), true, std::move(on_fault));
 }
 
 Result<std::unique_ptr<Ledger>> preview_ledger(const std::string& path) {
   auto db = Connection::copy_to_memory(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());
-  return make_ledger(std::move(*db), false);
+  return make_ledger(std::move(*db), false, {});
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -93,9 +94,13 @@ class Ledger {
   [[nodiscard]] virtual Result<void> commit() = 0;
 };
 
+// Called when the ledger refuses new decisions from now on, in the thread that failed.
+using OnFault = std::function<void(const std::string& reason)>;
+
 // A SQLite file, created when absent; several processes may share it. Errors: corrupt,
 // configuration, transient, with the path.
-[[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path);
+[[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path,
+                                                          OnFault on_fault = {});
 
 // A copy in memory of the file, or an empty one when it is absent: decisions are
 // made and forgotten. For `explain`.

@@ -13,8 +13,8 @@
 //
 // All writes go through one thread that commits whatever has gathered while the
 // commit before ran: one directory sync and one fsync answer many associations. A
-// commit that fails faults the queue: every later write is refused until it is
-// opened again. Only a full disk and a lock held too long by another process fault
+// commit that fails faults the queue: its owner is told, and every later write is refused
+// until it is opened again. Only a full disk and a lock held too long by another process fault
 // nothing: adds are refused then, and outcomes are kept and written later. Nor does a
 // failed `before_commit`: it refuses the adds that asked for it, and all else goes on.
 //
@@ -117,11 +117,12 @@ class Queue {
   // `file_done` is called there after a commit that made the last delivery of an
   // instance final: it removes the file. It is called again after a crash, also for
   // files that are gone; after an error, at the next start at the latest. Deliveries
-  // found `sending` are ready again.
+  // found `sending` are ready again. `faulted` is called once, when the queue faults.
   // Errors: configuration, corrupt, with the path and what to do.
   struct Hooks {
     std::function<Result<void>()> before_commit = {};
     std::function<Result<void>(const std::string& instance_id)> file_done = {};
+    std::function<void(const std::string& reason)> faulted = {};
   };
   [[nodiscard]] static Result<std::unique_ptr<Queue>> open(const std::string& path, Hooks hooks);
 

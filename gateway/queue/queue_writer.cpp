@@ -183,17 +183,17 @@ bool QueueWriter::reclaim_log() {
       if (const auto row = checkpoint->step(); row) return *row && checkpoint->integer(0) == 0;
     }
     const sqlite::Failure why = db_->last_failure();
-    if (why != sqlite::Failure::full && why != sqlite::Failure::busy) fault();
+    if (why != sqlite::Failure::full && why != sqlite::Failure::busy) {
+      fault("its log cannot be copied into it");
+    }
     if (why != sqlite::Failure::full || !reserve_ || !reserve_->is_held()) return false;
     reserve_->give_back();
   }
 }
 
-void QueueWriter::fault() {
-  faulted_ = true;
+void QueueWriter::fault(const std::string& reason) {
   count("sluice_queue_errors_total", {{"reason", "fault"}});
-  log::error("queue faulted: nothing is written until the gateway is started again",
-             {{"advice", "check disk and file system first"}});
+  if (!faulted_.exchange(true) && hooks_.faulted) hooks_.faulted("queue: " + reason);
 }
 
 QueueWriter::Attempt QueueWriter::attempt(Batch& batch, Notes notes) {
@@ -223,7 +223,7 @@ QueueWriter::Attempt QueueWriter::attempt(Batch& batch, Notes notes) {
     if (made.is_unsynced) last_note_ = std::chrono::steady_clock::now() + kNoteAgain;
     return made;
   }
-  fault();
+  fault(done.error().message);
   made.verdict = Verdict::faulted;
   return made;
 }

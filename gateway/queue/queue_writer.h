@@ -92,7 +92,7 @@ class QueueWriter {
   void look_at_other_processes();
   void commit(Batch batch);
   [[nodiscard]] bool reclaim_log();
-  void fault();
+  void fault(const std::string& reason);
   enum class Notes { when_due, none };
   [[nodiscard]] Attempt attempt(Batch& batch, Notes notes);
   [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, Attempt& made);

@@ -132,7 +132,7 @@ Result<StoredFile> Incoming::close() {
   }
   if (spool_->is_faulted()) {
     abandon();
-    return tl::unexpected(spool_->fault());
+    return tl::unexpected(Spool::refusal());
   }
   if (auto flushed = flush(); !flushed) return tl::unexpected(flushed.error());
   if (::fdatasync(file_.number()) != 0) return give_up("fdatasync", errno);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "gateway/base/counter.h"
@@ -142,12 +143,15 @@ bool is_id(std::string_view text) {
 
 }  // namespace
 
-Spool::Spool(std::string folder, FileDescriptor directory, FileDescriptor lock)
-    : folder_(std::move(folder)), directory_(std::move(directory)), lock_(std::move(lock)) {}
+Spool::Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, Options options)
+    : folder_(std::move(folder)),
+      options_(std::move(options)),
+      directory_(std::move(directory)),
+      lock_(std::move(lock)) {}
 
 Spool::~Spool() = default;
 
-Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder) {
+Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, Options options) {
   std::error_code error;
   fs::path absolute = fs::absolute(folder, error).lexically_normal();
   if (error) return unusable(folder, "find", error.value());
@@ -167,7 +171,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder) {
     if (auto synced = sync_folder(path.string()); !synced) return tl::unexpected(synced.error());
   }
   return std::unique_ptr<Spool>(
-      new Spool(absolute.string(), std::move(directory), std::move(*lock)));
+      new Spool(absolute.string(), std::move(directory), std::move(*lock), std::move(options)));
 }
 
 // 20261121T013000.123456-9f3c2a1b: UTC and chance. The time never repeats nor goes
@@ -196,8 +200,19 @@ std::string Spool::make_id() {
   return id;
 }
 
+Result<void> Spool::check_space() const {
+  if (options_.min_free_space == 0) return {};
+  struct statvfs space {};
+  if (::fstatvfs(directory_.number(), &space) != 0) return {};  // the write will tell
+  const std::uint64_t left = std::uint64_t{space.f_bavail} * space.f_frsize;
+  if (left >= options_.min_free_space) return {};
+  count("sluice_spool_errors_total", {{"reason", "disk nearly full"}});
+  return failure(ErrorCode::transient, "gateway disk nearly full, send again later");
+}
+
 Result<Incoming> Spool::create(const FileMeta& meta) {
-  if (faulted_) return tl::unexpected(fault());
+  if (faulted_) return tl::unexpected(refusal());
+  if (auto room = check_space(); !room) return tl::unexpected(room.error());
   // Memory first: an exception must not leave a file behind.
   Incoming incoming(*this, make_id());
   const std::string head = encode_file_head(meta);
@@ -217,7 +232,7 @@ Result<Incoming> Spool::create(const FileMeta& meta) {
 }
 
 Result<void> Spool::sync_directory() {
-  if (faulted_) return tl::unexpected(fault());
+  if (faulted_) return tl::unexpected(refusal());
   return sync_names();
 }
 
@@ -225,8 +240,9 @@ Result<void> Spool::sync_names() {
   if (::fsync(directory_.number()) == 0) return {};
   // Names of many files may be lost, and the next fsync may succeed all the same:
   // here a full disk is no excuse.
-  log_failure("fsync", "", errno);
-  return tl::unexpected(fault());
+  const int error_number = errno;
+  log_failure("fsync", "", error_number);
+  return tl::unexpected(fault("fsync", "", error_number));
 }
 
 Result<SpoolReader> Spool::read(const StoredFile& file) const {
@@ -299,16 +315,20 @@ Error Spool::judge(std::string_view operation, std::string_view name, int error_
       count("sluice_spool_errors_total", {{"reason", "no resources"}});
       return {ErrorCode::transient, "gateway out of files or memory, send again later"};
     default:
-      return fault();
+      return fault(operation, name, error_number);
   }
 }
 
-Error Spool::fault() {
-  count("sluice_spool_errors_total", {{"reason", "fault"}});
-  if (!faulted_.exchange(true)) {
-    log::error("spool faulted: nothing is accepted until the gateway is started again",
-               {{"path", folder_}, {"advice", "check disk and file system first"}});
+Error Spool::fault(std::string_view operation, std::string_view name, int error_number) {
+  if (!faulted_.exchange(true) && options_.on_fault) {
+    options_.on_fault("spool: " + std::string(operation) + " of " + folder_ + "/" +
+                      std::string(name) + ": " + text_of(error_number));
   }
+  return refusal();
+}
+
+Error Spool::refusal() {
+  count("sluice_spool_errors_total", {{"reason", "fault"}});
   return {ErrorCode::transient, "gateway storage failed, its log says why"};
 }
 

@@ -8,9 +8,9 @@
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name
 // given) and sync_directory() returned after that. Any error of write, fdatasync,
-// close, rename or fsync faults the spool: nothing new is accepted until it is opened
-// again, because after a failed fsync the kernel may report success for lost pages.
-// A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
+// close, rename or fsync faults the spool: nothing new is accepted from then on, because
+// after a failed fsync the kernel may report success for lost pages; its owner is told and
+// remembers it over restarts. A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
 //
 // One process has a spool at a time: a lock on <folder>.lock says whose it is.
 //
@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -122,14 +123,26 @@ class SpoolReader {
 
 class Spool {
  public:
+  struct Options {
+    // Less space left on the disk for its users: create() refuses, earlier than the disk
+    // would. Bytes; 0: never.
+    std::uint64_t min_free_space = 0;
+    // Called once, in the thread whose operation failed; may call distrust() of any store.
+    std::function<void(const std::string& reason)> on_fault = {};
+  };
+
   // Makes the folder (mode 0700) when absent, takes its lock, and removes .part
   // files, each with a log line. Errors: configuration, with path and what to do.
-  [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::string& folder);
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::string& folder,
+                                                           Options options);
+  [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::string& folder) {
+    return open(folder, {});
+  }
   ~Spool();
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  // Errors: transient (full, faulted), with the message for the sender.
+  // Errors: transient (full, nearly full, faulted), with the message for the sender.
   [[nodiscard]] Result<Incoming> create(const FileMeta& meta);
 
   // Every file closed before this call is durable under its name on return.
@@ -146,19 +159,25 @@ class Spool {
   [[nodiscard]] Result<std::vector<std::string>> list() const;
 
   [[nodiscard]] bool is_faulted() const { return faulted_; }
+  // Accepts nothing from now on: another store on this disk has failed, now or before a
+  // restart. What is here goes on being read.
+  void distrust() { faulted_ = true; }
   [[nodiscard]] std::string path(std::string_view id) const;  // of <id>.dcm
 
  private:
   friend class Incoming;
-  Spool(std::string folder, FileDescriptor directory, FileDescriptor lock);
+  Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, Options options);
   [[nodiscard]] std::string make_id();
   [[nodiscard]] Result<void> sync_names();
+  [[nodiscard]] Result<void> check_space() const;
   void log_failure(std::string_view operation, std::string_view name, int error_number) const;
   // Logs, and faults the spool unless the error passes by itself; the answer for the sender.
   [[nodiscard]] Error judge(std::string_view operation, std::string_view name, int error_number);
-  [[nodiscard]] Error fault();
+  [[nodiscard]] Error fault(std::string_view operation, std::string_view name, int error_number);
+  [[nodiscard]] static Error refusal();
 
   std::string folder_;
+  Options options_;
   FileDescriptor directory_;
   FileDescriptor lock_;
   std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
