@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
+#include "gateway/base/durable_file.h"
 #include "gateway/base/log.h"
 
 namespace sluice::sqlite {
@@ -79,12 +80,8 @@ Result<void> create_private(const std::string& path) {
 
 // The name of a new file is durable only when its folder was synced.
 Result<void> sync_folder_of(const std::string& path) {
-  const fs::path parent = fs::path(path).parent_path();
-  const std::string folder = parent.empty() ? "." : parent.string();
-  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return unusable(folder, "open", errno);
-  const int error_number = ::fsync(directory) == 0 ? 0 : errno;
-  ::close(directory);
+  const std::string folder = fs::path(path).parent_path().string();
+  const int error_number = sync_folder(folder);
   if (error_number != 0) return unusable(folder, "sync", error_number);
   return {};
 }

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -10,16 +9,15 @@
 #include <iterator>
 #include <system_error>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
+#include "gateway/base/durable_file.h"
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/time_text.h"
-#include "gateway/spool/file_descriptor.h"
 
 namespace sluice::command {
 namespace {
@@ -30,22 +28,6 @@ std::string file_of(const std::string& data_dir) {
 
 std::string error_text(int error_number) {
   return std::generic_category().message(error_number);
-}
-
-// 0 or the error number. EEXIST when it is there already, with `flags` of O_EXCL.
-int write_durably(const std::string& path, int flags, const std::string& text) {
-  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600));
-  if (!file.is_open()) return errno;
-  const ssize_t written = ::write(file.number(), text.data(), text.size());
-  if (written < 0) return errno;
-  if (static_cast<std::size_t>(written) != text.size()) return ENOSPC;
-  return ::fsync(file.number()) == 0 ? file.close() : errno;
-}
-
-int sync_folder(const std::string& path) {
-  const FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.is_open()) return errno;
-  return ::fsync(folder.number()) == 0 ? 0 : errno;
 }
 
 std::string now_text() {
@@ -69,11 +51,9 @@ void write_fault(const std::string& data_dir, const std::string& reason) noexcep
     log::error("storage faulted: nothing is accepted until a person clears it",
                {{"reason", reason},
                 {"advice", "check disk and file system, then `sluice fault clear`, then restart"}});
+    if (read_fault(data_dir)) return;
     const std::string text = now_text() + " " + log::escape(reason) + "\n";
-    int failed = write_durably(file_of(data_dir), O_EXCL, text);
-    if (failed == EEXIST) return;
-    if (failed == 0) failed = sync_folder(data_dir);
-    if (failed != 0) {
+    if (const int failed = write_durably(file_of(data_dir), text); failed != 0) {
       log::error("the fault cannot be written down; a restart will not know of it",
                  {{"path", file_of(data_dir)}, {"error", error_text(failed)}});
     }
@@ -92,7 +72,7 @@ Result<void> clear_fault(const std::string& data_dir, const std::string& who,
   const std::string fault = read_fault(data_dir).value_or("");
   const std::string text =
       fault + "\n" + now_text() + " cleared by " + who + ": " + log::escape(why) + "\n";
-  if (const int failed = write_durably(data_dir + "/fault.cleared", O_TRUNC, text); failed != 0) {
+  if (const int failed = write_durably(data_dir + "/fault.cleared", text); failed != 0) {
     return trouble("write fault.cleared", failed);
   }
   if (::unlink(file_of(data_dir).c_str()) != 0) return trouble("remove the file fault", errno);

@@ -9,8 +9,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gateway/base/error.h"
 #include "gateway/command/setup.h"
@@ -26,6 +28,9 @@ class RunningGateway {
  public:
   // Errors: configuration, transient or corrupt, with path or port and what to do.
   [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(Setup setup);
+
+  // In the order of the listeners; port 0 was replaced by the real one.
+  [[nodiscard]] std::vector<std::uint16_t> ports() const { return server_->ports(); }
 
   // What is done now and then: routes anew what a person released from quarantine,
   // and forgets old history. Every half second or so.

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/base/durable_file.h"
 #include "gateway/base/log.h"
-#include "gateway/spool/file_descriptor.h"
 
 namespace sluice::command {
 namespace {
@@ -24,26 +24,6 @@ std::string key_file(const std::string& data_dir) {
 
 tl::unexpected<Error> failed(const std::string& operation, const std::string& path) {
   return failure(ErrorCode::configuration, operation + " " + path + ": " + std::strerror(errno));
-}
-
-Result<void> write_durably(const std::string& path, const std::string& text) {
-  FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.is_open()) return failed("cannot make", path);
-  const ssize_t written = ::write(file.number(), text.data(), text.size());
-  if (written != static_cast<ssize_t>(text.size()) || ::fsync(file.number()) != 0) {
-    const int error = errno;
-    ::unlink(path.c_str());
-    errno = error;
-    return failed("cannot write", path);
-  }
-  if (file.close() != 0) return failed("cannot close", path);
-  return {};
-}
-
-Result<void> sync_folder(const std::string& folder) {
-  const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!handle.is_open() || ::fsync(handle.number()) != 0) return failed("cannot sync", folder);
-  return {};
 }
 
 }  // namespace
@@ -66,8 +46,9 @@ Result<std::optional<std::string>> read_site_key(const std::string& data_dir) {
   const std::string path = key_file(data_dir);
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return std::nullopt;
   std::ifstream file(path);
+  if (!file) return failed("cannot read", path);
   std::string key;
-  if (!(file >> key)) return failed("cannot read", path);
+  file >> key;
   if (key.size() != 2 * kKeyBytes ||
       key.find_first_not_of("0123456789abcdef") != std::string::npos) {
     return failure(ErrorCode::configuration,
@@ -93,9 +74,8 @@ Result<std::string> read_or_make_site_key(const std::string& data_dir) {
   auto made = random_key();
   if (!made) return made;
   const std::string path = key_file(data_dir);
-  auto written = write_durably(path, *made + "\n");
-  if (written) written = sync_folder(data_dir);
-  if (!written) return tl::unexpected(written.error());
+  errno = write_durably(path, *made + "\n");
+  if (errno != 0) return failed("cannot make", path);
   log::warning(
       "made a site key: replaced UIDs depend on it; copy this file to every gateway of the "
       "site, and keep it as secret and as safe as the data",

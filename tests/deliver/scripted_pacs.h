@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -42,7 +43,10 @@ class ScriptedPacs {
  public:
   using React = std::function<Reaction(const StoredByPacs& stored, int number)>;
 
-  explicit ScriptedPacs(React react = {}) : react_(std::move(react)) {
+  enum class Keep { all, nothing };  // of what comes: a soak would fill the memory
+
+  explicit ScriptedPacs(React react = {}, Keep keep = Keep::all)
+      : react_(std::move(react)), keep_(keep) {
     acceptor_ = std::thread([this] { accept(); });
   }
   ~ScriptedPacs() {
@@ -52,7 +56,7 @@ class ScriptedPacs {
     } catch (const std::exception&) {
     }
     acceptor_.join();
-    for (std::thread& thread : threads_) thread.join();
+    for (Serving& serving : threads_) serving.thread.join();
   }
   ScriptedPacs(const ScriptedPacs&) = delete;
   ScriptedPacs& operator=(const ScriptedPacs&) = delete;
@@ -105,7 +109,17 @@ class ScriptedPacs {
       RawPeer peer = listener_.accept();
       if (stopping_) return;
       ++associations_;
-      threads_.emplace_back([this, connected = std::move(peer)]() mutable { serve(connected); });
+      threads_.remove_if([](Serving& serving) {
+        if (!serving.done) return false;
+        serving.thread.join();
+        return true;
+      });
+      Serving& serving = threads_.emplace_back();
+      serving.thread = std::thread([this, &serving, connected = std::move(peer)]() mutable {
+        serve(connected);
+        connected.close();
+        serving.done = true;
+      });
     }
   }
 
@@ -206,7 +220,7 @@ class ScriptedPacs {
     stored.sop_class_uid = command_text(command, 0x0002);
     stored.sop_instance_uid = command_text(command, 0x1000);
     const Reaction reaction = react_ ? react_(stored, number) : Reaction{};
-    {
+    if (keep_ == Keep::all) {
       const std::lock_guard lock(mutex_);
       stored_.push_back(stored);
     }
@@ -251,7 +265,13 @@ class ScriptedPacs {
     return "";
   }
 
+  struct Serving {
+    std::thread thread;
+    std::atomic<bool> done = false;
+  };
+
   React react_;
+  Keep keep_;
   RawListener listener_;
   std::atomic<Greeting> greeting_ = Greeting::accept;
   std::atomic<bool> stopping_ = false;
@@ -262,7 +282,7 @@ class ScriptedPacs {
   std::set<std::string> transfer_syntaxes_;
   std::string refused_class_;
   std::vector<StoredByPacs> stored_;
-  std::vector<std::thread> threads_;  // of the accepting thread, and after it
+  std::list<Serving> threads_;  // of the accepting thread, and after it
   std::thread acceptor_;
 };
 

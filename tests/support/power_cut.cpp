@@ -48,7 +48,10 @@ PowerCut::File* PowerCut::file_of(int file) {
   const Inode inode{status.st_dev, status.st_ino};
   const auto found = files_.find(inode);
   if (found != files_.end()) return &found->second;
-  if (!is_below(path_of(file))) return nullptr;
+  const std::string path = path_of(file);
+  // SQLite's index of its log is mapped memory that is made anew after a crash; cutting it
+  // would end the process by a signal of its own.
+  if (!is_below(path) || path.ends_with("-shm")) return nullptr;
   const std::string again = "/proc/self/fd/" + std::to_string(file);
   const auto descriptor =
       static_cast<int>(syscall(SYS_openat, AT_FDCWD, again.c_str(), O_RDWR | O_CLOEXEC, 0));
