@@ -3,10 +3,11 @@
 #   make run     builds, then shows real images going through the gateway
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
+#   make soak    kills the gateway while it works, again and again, and counts what was lost
 #   make check   format, includes, linter
 #   make clean   removes what was built
 
-.PHONY: run build test check clean packages
+.PHONY: run build test soak check clean packages
 
 run: build
 	scripts/run_demo.py
@@ -16,6 +17,9 @@ build: packages
 
 test: build
 	scripts/test.sh release
+
+soak: build
+	build/release/tests/crash/sluice_soak $(SOAK)
 
 check: build
 	scripts/install_packages.sh check

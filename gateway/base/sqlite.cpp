@@ -376,4 +376,26 @@ void Connection::give_back(std::string sql, sqlite3_stmt* statement) {
   }
 }
 
+Result<void> check_structure(const std::string& path, const std::atomic<bool>& stop) {
+  constexpr int kInstructionsBetweenLooks = 10'000;
+  auto handle = Connection::open_handle(path, to_uri(path, "mode=rw"), SQLITE_OPEN_READWRITE);
+  if (!handle) return tl::unexpected(handle.error());
+  sqlite3_progress_handler(
+      handle->get(), kInstructionsBetweenLooks,
+      [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; },
+      const_cast<std::atomic<bool>*>(&stop));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  Connection connection(path, std::move(*handle));
+  const auto found = [&]() -> Result<std::string> {
+    auto checking = connection.prepare("PRAGMA quick_check(1)");
+    if (!checking) return tl::unexpected(checking.error());
+    const auto row = checking->step();
+    if (!row) return tl::unexpected(row.error());
+    return *row ? checking->text(0) : std::string("ok");
+  }();
+  if (stop) return {};
+  if (!found) return tl::unexpected(found.error());
+  if (*found == "ok") return {};
+  return tl::unexpected(describe(path, SQLITE_CORRUPT, *found));
+}
+
 }  // namespace sluice::sqlite

@@ -8,6 +8,7 @@
 // permanent for a broken constraint, transient for all else.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -107,6 +108,7 @@ class Connection {
 
  private:
   friend class Statement;
+  friend Result<void> check_structure(const std::string& path, const std::atomic<bool>& stop);
   struct Close {
     void operator()(sqlite3* handle) const;
   };
@@ -127,5 +129,10 @@ class Connection {
   std::map<std::string, std::vector<sqlite3_stmt*>, std::less<>> idle_;
   Failure last_failure_ = Failure::none;
 };
+
+// Reads all of a file beside those who use it, and tells whether its structure is sound.
+// Ends early, without an error, once `stop` is set. Errors: corrupt, with what is damaged;
+// transient.
+[[nodiscard]] Result<void> check_structure(const std::string& path, const std::atomic<bool>& stop);
 
 }  // namespace sluice::sqlite

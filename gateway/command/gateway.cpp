@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gateway/base/log.h"
+#include "gateway/base/sqlite.h"
 #include "gateway/command/fault.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/receive/delivery_rows.h"
@@ -71,6 +72,27 @@ void RunningGateway::fault(const std::string& reason) noexcept {
   write_fault(setup_.config.gateway.data_dir, reason);
 }
 
+RunningGateway::~RunningGateway() {
+  stopping_ = true;
+  if (checking_.joinable()) checking_.join();
+}
+
+// Damage can stand for long where nobody reads. Beside the work, because years of history
+// take their time; what is found stops receiving, and what is there goes on being sent.
+void RunningGateway::check_databases() noexcept try {
+  for (const std::string& path : {queue_file(setup_.config), ledger_file(setup_.config)}) {
+    const auto sound = sqlite::check_structure(path, stopping_);
+    if (sound) continue;
+    if (sound.error().code == ErrorCode::corrupt) {
+      fault(sound.error().message);
+    } else {
+      log::warning("a database was not checked", {{"reason", sound.error().message}});
+    }
+  }
+} catch (const std::exception&) {
+  // No memory: damage is found where it is met.
+}
+
 // Rows without a file and files without a row: reported, never removed.
 void RunningGateway::report_differences() const {
   // What was finished just before a crash has its file still; that goes first.
@@ -108,6 +130,7 @@ Result<void> RunningGateway::start_network() {
   dispatcher_ =
       std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_, *setup_.pipeline);
   dispatcher_->start();
+  checking_ = std::thread([this] { check_databases(); });
   return {};
 }
 

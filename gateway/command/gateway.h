@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gateway/base/error.h"
@@ -32,6 +33,10 @@ class RunningGateway {
   // In the order of the listeners; port 0 was replaced by the real one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return server_->ports(); }
 
+  ~RunningGateway();
+  RunningGateway(const RunningGateway&) = delete;
+  RunningGateway& operator=(const RunningGateway&) = delete;
+
   // What is done now and then: routes anew what a person released from quarantine,
   // and forgets old history. Every half second or so.
   void keep_house();
@@ -45,6 +50,7 @@ class RunningGateway {
   explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
   [[nodiscard]] Result<void> open_stores();
   void fault(const std::string& reason) noexcept;
+  void check_databases() noexcept;
   [[nodiscard]] Result<void> start_network();
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
@@ -57,6 +63,8 @@ class RunningGateway {
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Server> server_;
   std::chrono::steady_clock::time_point last_forgetting_{};
+  std::atomic<bool> stopping_ = false;
+  std::thread checking_;
 };
 
 }  // namespace sluice::command

@@ -79,6 +79,7 @@ log_format = "json"
 max_associations = 7
 max_associations_per_address = 3
 max_instance_size = "1 GiB"
+min_free_space = "2 GiB"
 drain_timeout = "5s"
 history = "1d"
 unrouted = "reject"
@@ -137,6 +138,7 @@ TEST_F(ConfigWithEveryKey, ReadsTheGateway) {
   EXPECT_EQ(config_.gateway.max_associations, 7);
   EXPECT_EQ(config_.gateway.max_associations_per_address, 3);
   EXPECT_EQ(config_.gateway.max_instance_size, 1ULL << 30U);
+  EXPECT_EQ(config_.gateway.min_free_space, 2ULL << 30U);
   EXPECT_EQ(config_.gateway.drain_timeout, seconds(5));
   EXPECT_EQ(config_.gateway.history, hours(24));
   EXPECT_EQ(config_.gateway.unrouted, "reject");

@@ -387,6 +387,22 @@ TEST(Spool, FullDiskAtAnyStepFaultsNothing) {
   }
 }
 
+TEST(Spool, RefusesWhenLessSpaceIsLeftThanIsToBeKept) {
+  const test::TemporaryFolder folder;
+  auto spool = Spool::open(folder.path("spool"), {.min_free_space = 1ULL << 60U});
+  ASSERT_TRUE(spool);
+  const auto refused = (*spool)->create(kMeta);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::transient);
+  EXPECT_THAT(refused.error().message, HasSubstr("nearly full"));
+  EXPECT_LE(refused.error().message.size(), kLongestErrorComment);
+  EXPECT_FALSE((*spool)->is_faulted());
+  EXPECT_THAT(names_in(folder.path("spool")), IsEmpty());
+  spool->reset();
+  spool = Spool::open(folder.path("spool"), {.min_free_space = 1});
+  EXPECT_TRUE(store(**spool, "x"));
+}
+
 TEST(Spool, FullDiskRefusesAndTakesAgainWhenThereIsSpace) {
   const test::SmallDisk disk(512);
   if (!disk.is_mounted()) GTEST_SKIP() << disk.why_not();
