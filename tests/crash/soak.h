@@ -97,6 +97,7 @@ class Soak {
       try {
         if (sender == nullptr) sender = std::make_unique<Sender>(port_);
       } catch (const std::exception&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
         continue;  // it does not listen yet
       }
       const Generated instance = generated_instance(20 * next++);
@@ -238,7 +239,11 @@ class Soak {
   void drain(Report& report) {
     const auto process = start("");
     const bool listens = wait_for_port(port_);
-    if (!listens) report.trouble = "does not listen: " + process->output();
+    if (!listens) {
+      const auto ended = process->wait(std::chrono::milliseconds(0));
+      report.trouble = std::string("does not listen, ") + (ended ? "has ended: " : "still runs: ") +
+                       process->output();
+    }
     std::string rests;
     const auto is_done = [&] { return oracle_.is_complete() && (rests = what_rests()).empty(); };
     if (listens && !wait_until(is_done, std::chrono::seconds(120))) {

@@ -8,6 +8,8 @@
 
 #include "tests/crash/soak.h"
 
+using Report = sluice::test::Soak::Report;
+
 int main(int argc, char** argv) {
   try {
     sluice::test::Soak::Options options{.is_chatty = true};
@@ -18,10 +20,12 @@ int main(int argc, char** argv) {
     app.add_option("--seconds", seconds, "at most")->capture_default_str();
     app.add_option("--senders", options.senders)->capture_default_str();
     app.add_option("--seed", options.seed, "of chance")->capture_default_str();
+    std::string fault;
+    app.add_option("--cut", fault, "one power cut only, at \"call=any nth=53 seed=11\"");
     CLI11_PARSE(app, argc, argv);
     options.limit = std::chrono::seconds(seconds);
     sluice::test::Soak soak(options);
-    const auto report = soak.run();
+    const auto report = fault.empty() ? soak.run() : soak.cut_once(fault).value_or(Report{});
     sluice::test::Soak::print(report);
     const auto& table = report.table;
     const bool good = report.trouble.empty() && table.lost + table.altered + table.forwarded == 0;
