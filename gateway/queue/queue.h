@@ -69,6 +69,7 @@ struct InstanceRow {
   std::uint64_t data_set_offset = 0;
   std::uint64_t data_set_length = 0;
   std::string digest = {};
+  std::string user_name = {};  // that goes on to destinations; "": none
 };
 
 struct DeliveryRow {

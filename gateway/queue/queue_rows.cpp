@@ -30,6 +30,7 @@ namespace {
 
 using sqlite::Value;
 
+// Version 1; kSteps has what came later.
 constexpr std::string_view kSchema = R"(
 CREATE TABLE instances(
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,6 +72,12 @@ CREATE TABLE deliveries(
 CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
 )";
 
+// Each from one version to the next; never changed once released, only added to.
+constexpr std::array<std::string_view, 1> kSteps = {
+    // 2: the user's name, for destinations that are told it
+    "ALTER TABLE instances ADD COLUMN user_name TEXT NOT NULL DEFAULT ''",
+};
+
 Time to_time(std::int64_t microseconds) {
   return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
 }
@@ -103,7 +110,7 @@ Result<std::vector<std::string>> read_ids(Connection& db, std::string_view sql) 
 
 }  // namespace
 
-const sqlite::Format kFormat{0x534C5155, 1, kSchema};
+const sqlite::Format kFormat{0x534C5155, kSchema, kSteps};
 
 std::int64_t to_microseconds(Time time) {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
@@ -114,7 +121,7 @@ std::string entries_where(std::string_view conditions) {
          "i.listener, i.sop_class_uid, i.sop_instance_uid, i.study_instance_uid, "
          "i.series_instance_uid, i.transfer_syntax_uid, i.data_set_offset, i.data_set_length, "
          "i.digest, d.route, d.destination, d.state, d.reason, d.status, d.attempts, d.failures, "
-         "d.next_attempt, d.updated_at, d.delivery, d.instance "
+         "d.next_attempt, d.updated_at, d.delivery, d.instance, i.user_name "
          "FROM deliveries d JOIN instances i ON i.sequence = d.instance WHERE " +
          std::string(conditions);
 }
@@ -158,6 +165,7 @@ Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
     delivery.updated_at = to_time(row->integer(22));
     entry.delivery = row->integer(23);
     entry.instance = row->integer(24);
+    instance.user_name = row->text(25);
     entries.push_back(std::move(entry));
   }
 }
@@ -178,13 +186,13 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
   auto inserted = db.run(
       "INSERT INTO instances(id, received_at, calling_ae_title, called_ae_title, peer_address, "
       "listener, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid, "
-      "transfer_syntax_uid, data_set_offset, data_set_length, digest) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {row.id, to_microseconds(row.received_at), row.calling_ae_title, row.called_ae_title,
        row.peer_address, row.listener, row.sop_class_uid, row.sop_instance_uid,
        row.study_instance_uid, row.series_instance_uid, row.transfer_syntax_uid,
        static_cast<std::int64_t>(row.data_set_offset),
-       static_cast<std::int64_t>(row.data_set_length), row.digest});
+       static_cast<std::int64_t>(row.data_set_length), row.digest, row.user_name});
   if (!inserted) return inserted;
   return insert_deliveries(db, db.last_row_id(), deliveries, now);
 }

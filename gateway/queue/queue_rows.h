@@ -5,6 +5,7 @@
 //   sequence    the order of receipt; unlike received_at it never goes back
 //   id          of the file in the spool
 //   received_at microseconds since 1970 UTC, as all times here
+//   user_name   that the sender gave, for destinations that are told it; '' without
 //   file        1: the spool has its file. 0: removed, after the last delivery was final
 // deliveries  one row per instance, route and destination
 //   instance    instances.sequence
@@ -18,7 +19,8 @@
 // deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
 // their cost does not grow with the history. Only the numbers of counts() do.
 //
-// Format 1 (PRAGMA user_version); application_id is "SLQU".
+// Format 2 (PRAGMA user_version); application_id is "SLQU". What each version added
+// stands in queue_rows.cpp.
 #pragma once
 
 #include <chrono>

@@ -439,11 +439,11 @@ TEST_F(QueueTest, GarbageIsReportedAsCorrupt) {
 
 TEST_F(QueueTest, NewerFormatAndForeignFileAreRefused) {
   queue_.reset();
-  change_file("PRAGMA user_version = 2");
+  change_file("PRAGMA user_version = 1000");
   auto opened = Queue::open(path(), {});
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::configuration);
-  EXPECT_THAT(opened.error().message, HasSubstr("format 2"));
+  EXPECT_THAT(opened.error().message, HasSubstr("format 1000"));
   change_file("PRAGMA user_version = 1; PRAGMA application_id = 1");
   opened = Queue::open(path(), {});
   ASSERT_FALSE(opened);
