@@ -15,6 +15,7 @@
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/queue/age_watch.h"
 #include "gateway/queue/queue.h"
 #include "gateway/receive/server.h"
 #include "gateway/spool/spool.h"
@@ -26,8 +27,8 @@ class RunningGateway {
   // Errors: configuration, transient or corrupt, with path or port and what to do.
   [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(Setup setup);
 
-  // What is done now and then: routes anew what a person released from quarantine,
-  // and forgets old history. Every half second or so.
+  // What is done now and then: routes anew what a person took out of quarantine, tells
+  // what is too old, and forgets old history. Every half second or so.
   void keep_house();
 
   // No new associations; running instances may finish until drain_timeout. False when
@@ -36,13 +37,15 @@ class RunningGateway {
   [[nodiscard]] bool stop();
 
  private:
-  explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
+  explicit RunningGateway(Setup setup)
+      : setup_(std::move(setup)), age_watch_(setup_.config.gateway) {}
   [[nodiscard]] Result<void> open_stores();
   [[nodiscard]] Result<void> start_network();
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
 
   Setup setup_;
+  AgeWatch age_watch_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;
