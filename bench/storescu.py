@@ -61,6 +61,8 @@ def main():
     (work / "sluice.toml").write_text(f"""
 [gateway]
 data_dir = "{work}/data"
+duplicate_window = "0s"
+other_bytes = "deliver"
 [[listener]]
 port = {ports['sluice']}
 [[destination]]

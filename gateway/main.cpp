@@ -38,12 +38,18 @@ void add_filter(CLI::App& app, Arguments& arguments) {
   app.add_option(
       "--state", arguments.states,
       "only in this state: ready, sending, delivered, deferred, held, quarantined, dropped, "
-      "discarded; may be given again");
+      "discarded, rejected; may be given again");
   app.add_flag("--all", arguments.queue.all, "without any other limit");
 }
 
 // --state, given as words. False after a message.
 bool read_states(Arguments& arguments) {
+  // What was rejected has no delivery that could be in a state.
+  const auto rejected = std::erase(arguments.states, "rejected");
+  if (rejected > 0 || !arguments.states.empty()) {
+    arguments.queue.rejections = rejected > 0;
+    arguments.queue.deliveries = !arguments.states.empty();
+  }
   for (const std::string& word : arguments.states) {
     const auto state = parse_delivery_state(word);
     if (!state) {
@@ -90,7 +96,7 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
       ->capture_default_str();
   list->callback([&] {
     if (arguments.states.empty() && !arguments.queue.all) {
-      arguments.states = {"ready", "sending", "deferred", "held", "quarantined"};
+      arguments.states = {"ready", "sending", "deferred", "held", "quarantined", "rejected"};
     }
     if (!read_states(arguments)) throw CLI::RuntimeError(command::kUsage);
     exit_code = for_each_id(arguments, command::queue_list);
@@ -110,10 +116,15 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   add_with_ids("show", "all that is known of instances", true, command::queue_show);
   add_with_ids("retry", "held, deferred and quarantined ones go on at once", false,
                command::queue_retry);
+  CLI::App* release = add_with_ids(
+      "release", "quarantined ones are delivered despite the verdict; who and why stay on record",
+      true, command::queue_release);
+  release->add_option("--destination", arguments.queue.destinations,
+                      "where to; may be given again; default: where their route leads");
   CLI::App* discard =
       add_with_ids("discard", "ends deliveries for good; who and why stay on record", false,
                    command::queue_discard);
-  add_reason(*discard, arguments);
+  for (CLI::App* sub : {release, discard}) add_reason(*sub, arguments);
 }
 
 void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {

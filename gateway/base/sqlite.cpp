@@ -256,43 +256,65 @@ Result<std::int64_t> Connection::read_number(std::string_view sql) {
   return *row ? statement->integer(0) : 0;
 }
 
-Result<void> Connection::check_format(const Format& format) {
-  // The lock first: of two that find an empty file, one makes the tables.
-  const auto unlocked_id = read_number("PRAGMA application_id");
-  if (!unlocked_id) return tl::unexpected(unlocked_id.error());
-  if (*unlocked_id == 0) {
-    if (auto begun = run("BEGIN IMMEDIATE"); !begun) return begun;
+// From this version, 0 for an empty file, to the format's. In the caller's transaction.
+Result<void> Connection::bring_to(const Format& format, int version) {
+  std::string script = version == 0 ? std::string(format.schema) + ";\n" : "";
+  const std::size_t done = version == 0 ? 0 : static_cast<std::size_t>(version) - 1;
+  for (const std::string_view step : format.steps.subspan(done)) {
+    script += std::string(step) + ";\n";
   }
-  const auto check = [&]() -> Result<void> {
+  script += "PRAGMA application_id = " + std::to_string(format.application_id) +
+            "; PRAGMA user_version = " + std::to_string(format.version());
+  if (auto run = run_script(script); !run) return run;
+  if (version != 0) {
+    log::info("database brought to a newer format",
+              {{"path", path_}, {"from", version}, {"to", format.version()}});
+  }
+  return {};
+}
+
+Result<void> Connection::check_format(const Format& format) {
+  const auto is_as_expected = [&]() -> Result<bool> {
     const auto id = read_number("PRAGMA application_id");
     const auto version = read_number("PRAGMA user_version");
-    const auto tables = read_number("SELECT count(*) FROM sqlite_master");
-    for (const auto* number : {&id, &version, &tables}) {
+    for (const auto* number : {&id, &version}) {
       if (!*number) return tl::unexpected(number->error());
     }
-    if (*id == 0 && *version == 0 && *tables == 0) {
-      return run_script(std::string(format.schema) +
-                        "; PRAGMA application_id = " + std::to_string(format.application_id) +
-                        "; PRAGMA user_version = " + std::to_string(format.version));
-    }
-    if (*id != format.application_id) {
-      return failure(ErrorCode::configuration,
-                     path_ +
-                         ": not the database that is expected here; look whether files were "
-                         "exchanged");
-    }
-    if (*version != format.version) {
-      return failure(ErrorCode::configuration, path_ + ": has format " + std::to_string(*version) +
-                                                   ", this program knows " +
-                                                   std::to_string(format.version) +
-                                                   "; start the version of Sluice that wrote it");
-    }
-    return {};
+    return *id == format.application_id && *version == format.version();
   };
-  auto checked = check();
-  if (checked && in_transaction()) checked = run("COMMIT");
+  const auto unlocked = is_as_expected();
+  if (!unlocked) return tl::unexpected(unlocked.error());
+  if (*unlocked) return {};
+  // The lock before a second look: of two that find a file empty or old, one makes it right.
+  if (auto begun = run("BEGIN IMMEDIATE"); !begun) return begun;
+  auto checked = make_format(format);
+  if (checked) checked = run("COMMIT");
   roll_back();
   return checked;
+}
+
+// With the lock held.
+Result<void> Connection::make_format(const Format& format) {
+  const auto id = read_number("PRAGMA application_id");
+  const auto version = read_number("PRAGMA user_version");
+  const auto tables = read_number("SELECT count(*) FROM sqlite_master");
+  for (const auto* number : {&id, &version, &tables}) {
+    if (!*number) return tl::unexpected(number->error());
+  }
+  if (*id == 0 && *version == 0 && *tables == 0) return bring_to(format, 0);
+  if (*id != format.application_id) {
+    return failure(ErrorCode::configuration,
+                   path_ +
+                       ": not the database that is expected here; look whether files were "
+                       "exchanged");
+  }
+  if (*version < 1 || *version > format.version()) {
+    return failure(ErrorCode::configuration, path_ + ": has format " + std::to_string(*version) +
+                                                 ", this program knows " +
+                                                 std::to_string(format.version()) +
+                                                 "; start the version of Sluice that wrote it");
+  }
+  return bring_to(format, static_cast<int>(*version));
 }
 
 Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Value>& values) {

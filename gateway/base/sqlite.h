@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -37,11 +38,16 @@ enum class Failure {
 
 using Value = std::variant<std::nullptr_t, std::int64_t, std::string_view>;
 
-// How a file says what it is: PRAGMA application_id and user_version.
+// How a file says what it is, PRAGMA application_id and user_version, and how it gets
+// there: `schema` makes the tables of version 1, and each of `steps` is the SQL from one
+// version to the next. A new file takes the same way as an old one, so that both have
+// the same tables.
 struct Format {
   std::int32_t application_id = 0;
-  int version = 0;
-  std::string_view schema;  // makes the tables of this version
+  std::string_view schema;
+  std::span<const std::string_view> steps = {};
+
+  [[nodiscard]] int version() const { return static_cast<int>(steps.size()) + 1; }
 };
 
 class Connection;
@@ -76,8 +82,8 @@ class Statement {
 class Connection {
  public:
   // Created (mode 0600) when absent. WAL, synchronous=FULL, foreign keys; waits up to
-  // 10 s for another process. A file of another kind, or of a newer version, is a
-  // configuration error.
+  // 10 s for another process. A file of an older version is brought to this one, all of
+  // it or nothing. A file of another kind, or of a newer version, is a configuration error.
   [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path,
                                                                 const Format& format);
 
@@ -120,6 +126,8 @@ class Connection {
   [[nodiscard]] static Result<void> copy(const std::string& path, Connection& memory);
   [[nodiscard]] Result<void> set_up();
   [[nodiscard]] Result<void> check_format(const Format& format);
+  [[nodiscard]] Result<void> make_format(const Format& format);
+  [[nodiscard]] Result<void> bring_to(const Format& format, int version);
   [[nodiscard]] Result<std::int64_t> read_number(std::string_view sql);
   [[nodiscard]] tl::unexpected<Error> fail(int code);
   void give_back(std::string sql, sqlite3_stmt* statement);

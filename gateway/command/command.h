@@ -37,13 +37,18 @@ struct ExplainOptions {
 
 struct QueueOptions {
   QueueFilter filter;
-  bool all = false;    // retry and discard need a filter or this
-  std::string reason;  // of discard
+  bool all = false;                       // retry and discard need a filter or this
+  bool deliveries = true;                 // false: only what was rejected is asked for
+  bool rejections = true;                 // of list and show
+  std::string reason;                     // of discard and release
+  std::vector<std::string> destinations;  // of release; empty: those of the route
   bool json = false;
 };
 [[nodiscard]] int queue_list(const std::string& config_file, const QueueOptions& options);
 [[nodiscard]] int queue_show(const std::string& config_file, const QueueOptions& options);
 [[nodiscard]] int queue_retry(const std::string& config_file, const QueueOptions& options);
+// Quarantined instances go on despite the verdict.
+[[nodiscard]] int queue_release(const std::string& config_file, const QueueOptions& options);
 [[nodiscard]] int queue_discard(const std::string& config_file, const QueueOptions& options);
 
 // Whether storage has failed, and since when; kNotFound when it has not.

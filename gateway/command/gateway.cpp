@@ -137,7 +137,7 @@ Result<void> RunningGateway::start_network() {
 void RunningGateway::keep_house() {
   const auto entries = queue_->claim_for_reroute(kReroutes);
   if (!entries) {
-    log::error("released instances cannot be routed", {{"reason", entries.error().message}});
+    log::error("retried instances cannot be routed", {{"reason", entries.error().message}});
   } else {
     std::string last;
     for (const QueueEntry& entry : *entries) {
@@ -145,6 +145,7 @@ void RunningGateway::keep_house() {
       last = entry.instance.id;
     }
   }
+  age_watch_.look(*queue_);
   const auto now = std::chrono::steady_clock::now();
   if (now - last_forgetting_ < kForgettingInterval) return;
   last_forgetting_ = now;
@@ -172,7 +173,12 @@ void RunningGateway::route_anew(const QueueEntry& entry) {
     }
     const bool drop = setup_.config.gateway.unrouted == "drop";
     if (auto durable = ledger_->commit(); !durable) return durable;
-    return queue_->reroute(entry.instance.id, delivery_rows(provenance, *decision, drop));
+    SameUidRules rules;
+    rules.other_bytes =
+        parse_other_bytes(setup_.config.gateway.other_bytes).value_or(OtherBytes::quarantine);
+    rules.new_uid = setup_.pipeline->uid_for_other_bytes(entry.instance.sop_instance_uid,
+                                                         entry.instance.digest);
+    return queue_->reroute(entry.instance.id, delivery_rows(provenance, *decision, drop), rules);
   }();
   if (routed) {
     log::info("routed anew", {{"id", entry.instance.id}});

@@ -19,6 +19,7 @@
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/queue/age_watch.h"
 #include "gateway/queue/queue.h"
 #include "gateway/receive/server.h"
 #include "gateway/spool/spool.h"
@@ -37,8 +38,8 @@ class RunningGateway {
   RunningGateway(const RunningGateway&) = delete;
   RunningGateway& operator=(const RunningGateway&) = delete;
 
-  // What is done now and then: routes anew what a person released from quarantine,
-  // and forgets old history. Every half second or so.
+  // What is done now and then: routes anew what a person took out of quarantine, tells
+  // what is too old, and forgets old history. Every half second or so.
   void keep_house();
 
   // No new associations; running instances may finish until drain_timeout. False when
@@ -47,7 +48,8 @@ class RunningGateway {
   [[nodiscard]] bool stop();
 
  private:
-  explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
+  explicit RunningGateway(Setup setup)
+      : setup_(std::move(setup)), age_watch_(setup_.config.gateway) {}
   [[nodiscard]] Result<void> open_stores();
   void fault(const std::string& reason) noexcept;
   void check_databases() noexcept;
@@ -57,6 +59,7 @@ class RunningGateway {
 
   Setup setup_;
   std::atomic<bool> faulted_ = false;
+  AgeWatch age_watch_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

@@ -23,10 +23,16 @@ struct Gateway {
   int max_associations = 200;  // in all
   int max_associations_per_address = 100;
   std::uint64_t max_instance_size = 4ULL << 30U;
-  std::uint64_t min_free_space = 0;               // bytes; with less nothing is accepted
-  milliseconds drain_timeout{30'000};             // SIGTERM: running instances may finish
-  milliseconds history{30LL * 24 * 3600 * 1000};  // rows of finished instances stay
-  std::string unrouted = "quarantine";            // or "reject", "drop"
+  std::uint64_t min_free_space = 0;                   // bytes; with less nothing is accepted
+  milliseconds drain_timeout{30'000};                 // SIGTERM: running instances may finish
+  milliseconds history{30LL * 24 * 3600 * 1000};      // rows of finished instances stay
+  std::string unrouted = "quarantine";                // or "reject", "drop"
+  milliseconds duplicate_window{24LL * 3600 * 1000};  // 0: the same bytes are delivered anew
+  std::string other_bytes = "quarantine";             // or "deliver", "new_uid"
+  milliseconds alarm_waiting{3600LL * 1000};          // 0 in these: no alarm
+  milliseconds alarm_held{24LL * 3600 * 1000};
+  milliseconds alarm_quarantined{24LL * 3600 * 1000};
+  milliseconds discard_quarantined_after{0};  // 0: never
 };
 
 struct Listener {

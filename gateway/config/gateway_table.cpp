@@ -38,6 +38,14 @@ Gateway read_gateway(Table& table) {
   gateway.drain_timeout = table.duration("drain_timeout", gateway.drain_timeout);
   gateway.history = table.duration("history", gateway.history);
   gateway.unrouted = table.choice("unrouted", gateway.unrouted, {"quarantine", "reject", "drop"});
+  gateway.duplicate_window = table.duration("duplicate_window", gateway.duplicate_window);
+  gateway.other_bytes =
+      table.choice("other_bytes", gateway.other_bytes, {"quarantine", "deliver", "new_uid"});
+  gateway.alarm_waiting = table.duration("alarm_waiting", gateway.alarm_waiting);
+  gateway.alarm_held = table.duration("alarm_held", gateway.alarm_held);
+  gateway.alarm_quarantined = table.duration("alarm_quarantined", gateway.alarm_quarantined);
+  gateway.discard_quarantined_after =
+      table.duration("discard_quarantined_after", gateway.discard_quarantined_after);
   table.finish();
   return gateway;
 }

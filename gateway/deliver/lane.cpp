@@ -222,10 +222,14 @@ void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
 }
 
 void Lane::send(Sender& sender, const QueueEntry& entry) {
-  auto payload = Payload::open(entry.instance, entry.delivery.route, services_.origin);
+  const Verdicts verdicts =
+      entry.delivery.released.empty() ? Verdicts::binding : Verdicts::overruled;
+  auto payload = Payload::open(entry.instance, entry.delivery.route, services_.origin, verdicts);
   if (!payload) {
     // Nothing that the destination did; only this instance waits or rests.
-    record(entry, attempt_of_error(payload.error(), AttemptResult::postponed));
+    Attempt attempt = attempt_of_error(payload.error(), AttemptResult::postponed);
+    attempt.is_damaged = payload.error().code == ErrorCode::corrupt;
+    record(entry, attempt);
     return;
   }
   const auto begun = steady_clock::now();
@@ -257,6 +261,7 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
   outcome.route = entry.delivery.route;
   outcome.reason = attempt.reason;
   outcome.status = attempt.status;
+  outcome.is_damaged = attempt.is_damaged;
   outcome.state = DeliveryState::deferred;
   const int attempts = entry.delivery.attempts + 1;
   const int failures = entry.delivery.failures + 1;

@@ -49,7 +49,8 @@ Provenance provenance_of(const InstanceRow& instance) {
           instance.listener,
           instance.sop_class_uid,
           instance.sop_instance_uid,
-          instance.received_at};
+          instance.received_at,
+          instance.new_sop_instance_uid};
 }
 
 Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance) {
@@ -59,23 +60,23 @@ Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instanc
 }
 
 Result<Payload> Payload::open(const InstanceRow& instance, std::string_view route,
-                              const Origin& origin) {
+                              const Origin& origin, Verdicts verdicts) {
   auto reader = open_checked(origin.spool, instance);
   if (!reader) return tl::unexpected(reader.error());
   Payload payload(std::move(*reader), dicom::transfer_syntax(instance.transfer_syntax_uid),
                   origin.temporary_folder);
-  if (const auto run = payload.run_chain(instance, route, origin); !run) {
+  if (const auto run = payload.run_chain(instance, route, origin, verdicts); !run) {
     return tl::unexpected(run.error());
   }
   return payload;
 }
 
 Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
-                                const Origin& origin) {
+                                const Origin& origin, Verdicts verdicts) {
   const auto header = scan_header(std::get<SpoolReader>(source_), transfer_syntax_);
   if (!header) return tl::unexpected(header.error());
   Instance instance(provenance_of(row), *header);
-  const auto verdict = origin.pipeline.apply(route, instance, origin.ledger);
+  const auto verdict = origin.pipeline.apply(route, instance, origin.ledger, verdicts);
   if (!verdict) return tl::unexpected(verdict.error());
   if (!std::holds_alternative<Pass>(*verdict)) {
     return failure(ErrorCode::permanent,

@@ -52,7 +52,8 @@ class Payload : public net::DataSource {
   // Errors: corrupt, when the file is not what was received; transient; permanent
   // and configuration, when the chain gives no bytes to send any more.
   [[nodiscard]] static Result<Payload> open(const InstanceRow& instance, std::string_view route,
-                                            const Origin& origin);
+                                            const Origin& origin,
+                                            Verdicts verdicts = Verdicts::binding);
 
   // The same data set in another uncompressed transfer syntax. What is in the header
   // is compared with what came out: nothing is lost silently. Rewinds this.
@@ -70,7 +71,7 @@ class Payload : public net::DataSource {
   Payload(std::variant<SpoolReader, TemporaryFile> source, dicom::TransferSyntax syntax,
           std::string temporary_folder);
   [[nodiscard]] Result<void> run_chain(const InstanceRow& row, std::string_view route,
-                                       const Origin& origin);
+                                       const Origin& origin, Verdicts verdicts);
   [[nodiscard]] Result<void> render(const dicom::Patch& patch);
   [[nodiscard]] Result<TemporaryFile> write_out();  // inflated, where it is deflated
   [[nodiscard]] Result<TemporaryFile> deflate();

@@ -26,8 +26,9 @@ enum class AttemptResult {
 
 struct Attempt {
   AttemptResult result = AttemptResult::away;
-  std::string status;  // DIMSE status, "B000"; "" when there was no answer
-  std::string reason;  // "" for plain success; to be escaped by whoever shows it
+  std::string status;       // DIMSE status, "B000"; "" when there was no answer
+  std::string reason;       // "" for plain success; to be escaped by whoever shows it
+  bool is_damaged = false;  // the spooled file is not what was received
 };
 
 // What a C-STORE status means (PS3.4 Table B.2-1, PS3.7 Annex C).

@@ -55,7 +55,7 @@ Result<bool> exists(Connection& db, std::string_view sql,
 
 }  // namespace
 
-const sqlite::Format kLedgerFormat{0x534C4C45, 1, kSchema};
+const sqlite::Format kLedgerFormat{0x534C4C45, kSchema};
 
 Result<std::optional<std::int32_t>> find_number(Connection& db,
                                                 const SeriesNumberRequest& request) {

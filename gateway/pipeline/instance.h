@@ -29,6 +29,8 @@ struct Provenance {
   std::string sop_class_uid;     // (0000,0002) of the C-STORE-RQ
   std::string sop_instance_uid;  // (0000,1000) of the C-STORE-RQ
   std::chrono::system_clock::time_point received_at;
+  // Given because another instance has (0000,1000) with other bytes; "": none.
+  std::string new_sop_instance_uid = {};
 };
 
 // How an edit is remembered in the data set (PS3.3 C.12.1.1.9).

@@ -6,12 +6,31 @@
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/config/nearest.h"
+#include "gateway/dicom/uid.h"
 
 namespace sluice {
 namespace {
 
 // PS3.4 Table B.2-1: the data set does not match the SOP class or command.
 constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
+
+// No filter can have this name.
+constexpr std::string_view kOtherBytesScope = "gateway: other bytes";
+constexpr std::string_view kOtherBytesReason = "other bytes under this UID";
+
+// Nothing else in the instance is touched: what refers to the UID means the instance that
+// had it first.
+Result<void> give_new_uid(Instance& instance, Ledger& ledger) {
+  const std::string& uid = instance.provenance().new_sop_instance_uid;
+  if (uid.empty()) return {};
+  instance.begin_step("other_bytes");
+  auto changed =
+      instance.change(dicom::tags::kSopInstanceUid, uid, kOtherBytesReason, Record::coerced);
+  if (!changed) return changed;
+  return ledger.record_uid(kOtherBytesScope,
+                           dicom::trim_uid(instance.provenance().sop_instance_uid), uid,
+                           kOtherBytesReason);
+}
 
 Verdict mismatch() {
   return Reject{kDataSetDoesNotMatch, "SOP Instance UID unlike the command's"};
@@ -107,6 +126,7 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
                                           std::span<const FilterType> types,
                                           const std::string& site_key, config::Mistakes& mistakes) {
   auto pipeline = std::make_unique<Pipeline>();
+  pipeline->site_key_ = site_key;
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
     pipeline->chains_.push_back(pipeline->make_chain(config, route, mistakes));
@@ -115,15 +135,22 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   return pipeline;
 }
 
-Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledger& ledger) {
+Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledger& ledger,
+                                    Verdicts verdicts) {
+  const bool overruled = verdicts == Verdicts::overruled;
   for (const Step& step : chain.steps) {
     instance.begin_step(step.name);
     auto verdict = step.filter->apply(instance, ledger);
     if (!verdict) return failure(verdict.error().code, step.name + ": " + verdict.error().message);
-    if (!std::holds_alternative<Pass>(*verdict)) return Run{std::move(*verdict), step.name};
+    if (!std::holds_alternative<Pass>(*verdict) && !overruled) {
+      return Run{std::move(*verdict), step.name};
+    }
   }
-  if (instance.has_uid_mismatch() && !instance.is_uid_mismatch_settled()) {
+  if (instance.has_uid_mismatch() && !instance.is_uid_mismatch_settled() && !overruled) {
     return Run{mismatch(), ""};
+  }
+  if (const auto given = give_new_uid(instance, ledger); !given) {
+    return tl::unexpected(given.error());
   }
   if (const auto recorded = instance.record_original_attributes(); !recorded) {
     return tl::unexpected(recorded.error());
@@ -140,7 +167,7 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
     const Route& route = routes_[index];
     if (!route.takes(received)) continue;
     Instance instance(provenance, header);
-    auto run = Pipeline::run(chains_[index], instance, ledger);
+    auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
     if (!run) return tl::unexpected(run.error());
     RouteDecision made{
         route.name(), std::move(run->verdict), std::move(run->filter), {}, instance.changes()};
@@ -159,15 +186,33 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
   return decision;
 }
 
-Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger) const {
+std::string Pipeline::uid_for_other_bytes(std::string_view sop_instance_uid,
+                                          std::string_view digest) const {
+  // A UID has no backslash: no two pairs give one text.
+  return dicom::hash_uid(
+      site_key_, std::string(dicom::trim_uid(sop_instance_uid)) + "\\" + std::string(digest));
+}
+
+Result<bool> Pipeline::was_used(std::string_view new_uid, Ledger& ledger) {
+  const auto found = ledger.lookup(new_uid);
+  if (!found) return tl::unexpected(found.error());
+  return std::ranges::any_of(*found, [&](const UidReplacement& one) {
+    return one.scope == kOtherBytesScope && one.after == new_uid;
+  });
+}
+
+Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger,
+                                Verdicts verdicts) const {
   const auto found = std::ranges::find(routes_, route, &Route::name);
-  if (found == routes_.end()) {
+  const bool no_chain = verdicts == Verdicts::overruled && route.empty();
+  if (found == routes_.end() && !no_chain) {
     return failure(ErrorCode::configuration,
                    "the configuration has no route '" + std::string(route) +
                        "' any more; put it back, or 'sluice queue retry' to route it anew");
   }
-  auto run =
-      Pipeline::run(chains_[static_cast<std::size_t>(found - routes_.begin())], instance, ledger);
+  const Chain chain =
+      no_chain ? Chain{} : chains_[static_cast<std::size_t>(found - routes_.begin())];
+  auto run = Pipeline::run(chain, instance, ledger, verdicts);
   if (!run) return tl::unexpected(run.error());
   return std::move(run->verdict);
 }

@@ -19,6 +19,10 @@
 
 namespace sluice {
 
+// Whether a verdict stands in the way. A person may have overruled it: then the chain
+// goes on behind it, so that all other edits are made.
+enum class Verdicts { binding, overruled };
+
 // What one matching route says.
 struct RouteDecision {
   std::string route;
@@ -47,9 +51,19 @@ class Pipeline {
   [[nodiscard]] Result<Decision> decide(const Provenance& provenance, const dicom::Header& header,
                                         Ledger& ledger) const;
 
-  // Errors: as decide(); configuration, when no route has this name any more.
-  [[nodiscard]] Result<Verdict> apply(std::string_view route, Instance& instance,
-                                      Ledger& ledger) const;
+  // Behind the last filter comes the new SOP Instance UID of the provenance, if there is
+  // one: it is noted in the ledger and in Original Attributes Sequence.
+  // Errors: as decide(); configuration, when no route has this name any more. With
+  // verdicts overruled the answer is Pass, and no route ("") is an empty chain.
+  [[nodiscard]] Result<Verdict> apply(std::string_view route, Instance& instance, Ledger& ledger,
+                                      Verdicts verdicts = Verdicts::binding) const;
+
+  // The SOP Instance UID for the later of two instances with one UID and other bytes: the
+  // same for the same bytes, on every gateway of the site.
+  [[nodiscard]] std::string uid_for_other_bytes(std::string_view sop_instance_uid,
+                                                std::string_view digest) const;
+  // Whether the ledger knows that it was used.
+  [[nodiscard]] static Result<bool> was_used(std::string_view new_uid, Ledger& ledger);
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
 
@@ -65,12 +79,14 @@ class Pipeline {
     Verdict verdict;
     std::string filter;
   };
-  [[nodiscard]] static Result<Run> run(const Chain& chain, Instance& instance, Ledger& ledger);
+  [[nodiscard]] static Result<Run> run(const Chain& chain, Instance& instance, Ledger& ledger,
+                                       Verdicts verdicts);
   void add_filters(const config::Config& config, std::span<const FilterType> types,
                    const std::string& site_key, config::Mistakes& mistakes);
   [[nodiscard]] Chain make_chain(const config::Config& config, const config::Route& route,
                                  config::Mistakes& mistakes) const;
 
+  std::string site_key_;
   std::vector<Step> filters_;  // by name, in the order of the file; then types by default
   std::vector<Route> routes_;
   std::vector<Chain> chains_;  // one per route

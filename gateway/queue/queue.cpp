@@ -1,11 +1,14 @@
 #include "gateway/queue/queue.h"
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <iterator>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
+#include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/queue/queue_rows.h"
 #include "gateway/queue/queue_writer.h"
@@ -20,6 +23,8 @@ using sqlite::Connection;
 // once, and one claim must not hold up the others.
 constexpr std::size_t kDueAtOnce = 1000;
 constexpr std::size_t kForgottenAtOnce = 500;
+// Rejections that wait for a commit: while nothing can be written they must not gather.
+constexpr int kMostUnwritten = 1000;
 
 Time now() {
   return std::chrono::system_clock::now();
@@ -50,6 +55,30 @@ class SqliteQueue final : public Queue {
                            return {};
                          },
                          .adds = true});
+  }
+
+  Result<Added> add_unless_known(const InstanceRow& instance,
+                                 const std::vector<DeliveryRow>& deliveries,
+                                 const SameUidRules& rules) override {
+    Added made;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+                                auto added =
+                                    rows::add_unless_known(db, instance, deliveries, rules, now());
+                                if (!added) return tl::unexpected(added.error());
+                                made = std::move(added->added);
+                                if (auto told = tell_done(db, effects, added->replaced); !told)
+                                  return told;
+                                bool is_over = !added->deliveries.empty();
+                                for (const DeliveryRow& delivery : added->deliveries) {
+                                  is_over = is_over && is_final(delivery.state);
+                                  tell_ready(effects, delivery.destination);
+                                }
+                                if (is_over) effects.instances_done.push_back(instance.id);
+                                return {};
+                              },
+                              .adds = true});
+    if (!done) return tl::unexpected(done.error());
+    return made;
   }
 
   Result<std::vector<QueueEntry>> claim(std::string_view destination, std::size_t limit) override {
@@ -167,14 +196,51 @@ class SqliteQueue final : public Queue {
     return claimed;
   }
 
-  Result<void> reroute(const std::string& instance_id,
-                       const std::vector<DeliveryRow>& deliveries) override {
+  Result<void> reroute(const std::string& instance_id, const std::vector<DeliveryRow>& deliveries,
+                       const SameUidRules& rules) override {
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
-      auto changed = rows::reroute(db, instance_id, deliveries, now());
+      auto changed = rows::reroute(db, instance_id, deliveries, rules, now());
       if (!changed) return tl::unexpected(changed.error());
       for (const std::string& name : changed->destinations) tell_ready(effects, name);
       return tell_done(db, effects, changed->instances);
     }});
+  }
+
+  Result<std::size_t> release_quarantined(const QueueFilter& filter,
+                                          const Release& release) override {
+    std::size_t rows = 0;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      auto changed = rows::release_quarantined(db, filter, release, now());
+      if (!changed) return tl::unexpected(changed.error());
+      rows = changed->rows;
+      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      return tell_done(db, effects, changed->instances);
+    }});
+    if (!done) return tl::unexpected(done.error());
+    return rows;
+  }
+
+  void note_rejection(const Rejection& rejection) override {
+    if (unwritten_.fetch_add(1) >= kMostUnwritten) {
+      --unwritten_;
+      count("sluice_rejections_not_listed_total");
+      return;
+    }
+    writer_->post({.apply = [this, rejection](Connection& db, Effects& effects) -> Result<void> {
+                     effects.signals.emplace_back([this](WorkSignal&) { --unwritten_; });
+                     return rows::note_rejection(db, rejection);
+                   },
+                   .durable = false});
+  }
+
+  Result<std::vector<Rejection>> rejections(const QueueFilter& filter) override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::rejections(*reading_, filter);
+  }
+
+  Result<std::vector<Oldest>> oldest() override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::oldest(*reading_);
   }
 
   Result<std::size_t> discard(const QueueFilter& filter, std::string_view who,
@@ -194,6 +260,14 @@ class SqliteQueue final : public Queue {
   // In small transactions: years of history must not keep a sender waiting.
   Result<std::size_t> forget_before(Time time) override {
     std::size_t forgotten = 0;
+    auto refused = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
+                                   auto gone = rows::forget_rejections(db, time);
+                                   if (!gone) return tl::unexpected(gone.error());
+                                   forgotten = *gone;
+                                   return {};
+                                 },
+                                 .durable = false});
+    if (!refused) return tl::unexpected(refused.error());
     for (;;) {
       Result<std::vector<std::int64_t>> old;
       {
@@ -227,10 +301,11 @@ class SqliteQueue final : public Queue {
                                 const std::set<std::int64_t>& instances) {
     auto done = rows::superfluous_files_of(db, instances);
     if (!done) return tl::unexpected(done.error());
-    effects.instances_done = std::move(*done);
+    std::move(done->begin(), done->end(), std::back_inserter(effects.instances_done));
     return {};
   }
 
+  std::atomic<int> unwritten_ = 0;  // rejections
   WorkSignal signal_;
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;

@@ -8,6 +8,9 @@
 //   quarantined                                   a filter or no route: a person must look
 //   dropped, discarded                            ended without delivery, with a reason
 //
+// A quarantined delivery may be released by a person: it goes on despite the verdict.
+// What was refused to its sender rests nowhere; that it was refused is listed.
+//
 // delivered, dropped and discarded are final. When the last delivery of an instance
 // is final its file is removed; the row stays as history.
 //
@@ -35,6 +38,8 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/queue/rejection.h"
+#include "gateway/queue/same_uid.h"
 
 namespace sluice {
 
@@ -69,6 +74,13 @@ struct InstanceRow {
   std::uint64_t data_set_offset = 0;
   std::uint64_t data_set_length = 0;
   std::string digest = {};
+  std::string user_name = {};  // that goes on to destinations; "": none
+  // Given by the queue, not by the caller of an add:
+  std::string other_bytes_of = {};        // id of the one that had this UID first; "": none
+  std::string new_sop_instance_uid = {};  // that it is delivered with for that; "": its own
+  bool is_damaged = false;                // its file was found damaged or missing
+  std::uint64_t sent_again = 0;           // how often the same bytes came again
+  Time sent_again_at = {};                // the last time
 };
 
 struct DeliveryRow {
@@ -82,6 +94,7 @@ struct DeliveryRow {
   int failures = 0;         // refusals of this instance by the destination
   Time next_attempt = {};   // when deferred
   Time updated_at = {};
+  std::string released = {};  // by whom, why, despite what; "": no verdict was overruled
 };
 
 struct QueueEntry {
@@ -99,6 +112,7 @@ struct Outcome {
   bool counts_as_failure = false;  // a refusal of this instance, not an absent destination
   std::chrono::milliseconds retry_after{0};  // when deferred
   std::string route = {};                    // "" is any: two routes may lead to one destination
+  bool is_damaged = false;                   // the spooled file is not what was received
 };
 
 struct QueueFilter {
@@ -106,6 +120,7 @@ struct QueueFilter {
   std::string destination = {};
   std::string sop_instance_uid = {};
   std::vector<DeliveryState> states = {};
+  std::optional<Time> updated_before = {};
   std::size_t limit = 1000;  // of list(); retry() and discard() take all that match
 };
 
@@ -137,6 +152,13 @@ class Queue {
   // there is no delivery.
   [[nodiscard]] virtual Result<void> add(const InstanceRow& instance,
                                          const std::vector<DeliveryRow>& deliveries) = 0;
+
+  // The same for an instance whose SOP Instance UID may be known, as same_uid.h says.
+  // Nothing was added and nothing changed when the answer is a duplicate (but that it is
+  // counted with the earlier one) or names files to be looked at first.
+  [[nodiscard]] virtual Result<Added> add_unless_known(const InstanceRow& instance,
+                                                       const std::vector<DeliveryRow>& deliveries,
+                                                       const SameUidRules& rules) = 0;
 
   // Up to `limit` deliveries that are ready or due, oldest received first, now `sending`.
   [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim(std::string_view destination,
@@ -179,9 +201,23 @@ class Queue {
   // the next retry() or start.
   [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim_for_reroute(std::size_t limit) = 0;
   // A destination that has a delivery of this instance already keeps that one and gets
-  // no second. Errors: transient; permanent, when nothing of it is quarantined.
+  // no second. Of the rules, those for other bytes apply, as long as another instance
+  // with this UID goes or went somewhere.
+  // Errors: transient; permanent, when nothing of it is quarantined.
   [[nodiscard]] virtual Result<void> reroute(const std::string& instance_id,
-                                             const std::vector<DeliveryRow>& deliveries) = 0;
+                                             const std::vector<DeliveryRow>& deliveries,
+                                             const SameUidRules& rules) = 0;
+
+  // Quarantined deliveries that match go to these destinations whatever the verdict
+  // was; one for whose route there is none stays. `who` and `why` stay with the rows.
+  // Returns how many were released.
+  struct Release {
+    std::function<std::vector<std::string>(const std::string& route)> destinations;
+    std::string who;
+    std::string why;
+  };
+  [[nodiscard]] virtual Result<std::size_t> release_quarantined(const QueueFilter& filter,
+                                                                const Release& release) = 0;
 
   // Ends every delivery that matches and waits or rests; one that is `sending` may be
   // with its destination already, and stays; `who` and `why` stay with the row as
@@ -190,8 +226,25 @@ class Queue {
   [[nodiscard]] virtual Result<std::size_t> discard(const QueueFilter& filter, std::string_view who,
                                                     std::string_view why) = 0;
 
-  // Removes the history of instances received before this whose file is gone. Returns
-  // how many.
+  // Lists what was refused to its sender. Returns at once, is written with the next
+  // commit, and costs no sync of the disk: a power cut may forget the last ones. A queue
+  // that cannot write forgets some and counts them.
+  virtual void note_rejection(const Rejection& rejection) = 0;
+  // Oldest first; of the filter, destination and states are ignored.
+  [[nodiscard]] virtual Result<std::vector<Rejection>> rejections(const QueueFilter& filter) = 0;
+
+  // What waits or rests in each of these states, with its oldest instance.
+  struct Oldest {
+    std::string destination;
+    DeliveryState state;
+    std::uint64_t count;
+    std::string instance_id;
+    Time received_at;
+  };
+  [[nodiscard]] virtual Result<std::vector<Oldest>> oldest() = 0;
+
+  // Removes the history of instances received before this whose file is gone, and of
+  // rejections before this. Returns how many of both.
   [[nodiscard]] virtual Result<std::size_t> forget_before(Time time) = 0;
 
   [[nodiscard]] virtual bool is_faulted() const = 0;

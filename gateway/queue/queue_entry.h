@@ -17,6 +17,8 @@ struct Entry {
   std::int64_t instance = 0;  // instances.sequence
 };
 
+[[nodiscard]] Time to_time(std::int64_t microseconds);
+
 // A query for read_entries(). Tables: i is instances, d is deliveries.
 [[nodiscard]] std::string entries_where(std::string_view conditions);
 

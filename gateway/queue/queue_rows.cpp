@@ -30,6 +30,7 @@ namespace {
 
 using sqlite::Value;
 
+// Version 1; kSteps has what came later.
 constexpr std::string_view kSchema = R"(
 CREATE TABLE instances(
   sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -71,9 +72,37 @@ CREATE TABLE deliveries(
 CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
 )";
 
-Time to_time(std::int64_t microseconds) {
-  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
-}
+// Each from one version to the next; never changed once released, only added to.
+constexpr std::array<std::string_view, 2> kSteps = {
+    // 2: the user's name, for destinations that are told it
+    "ALTER TABLE instances ADD COLUMN user_name TEXT NOT NULL DEFAULT ''",
+    // 3: two instances with one UID, verdicts that a person overruled, what was refused
+    R"(
+ALTER TABLE instances ADD COLUMN other_bytes_of TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN new_sop_instance_uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN sent_again INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE instances ADD COLUMN sent_again_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN released TEXT NOT NULL DEFAULT '';
+CREATE TABLE rejections(
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  received_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  times INTEGER NOT NULL,
+  calling_ae_title TEXT NOT NULL,
+  called_ae_title TEXT NOT NULL,
+  peer_address TEXT NOT NULL,
+  listener TEXT NOT NULL,
+  sop_class_uid TEXT NOT NULL,
+  sop_instance_uid TEXT NOT NULL,
+  transfer_syntax_uid TEXT NOT NULL,
+  data_set_length INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE (sop_instance_uid, calling_ae_title, status)
+))",
+};
 
 Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
                              Time now) {
@@ -82,10 +111,11 @@ Result<void> insert_delivery(Connection& db, std::int64_t instance, const Delive
       row.state == DeliveryState::sending || row.state == DeliveryState::deferred;
   return db.run(
       "INSERT INTO deliveries(instance, route, destination, state, reason, status, attempts, "
-      "failures, next_attempt, retry_after_ms, updated_at) VALUES (?,?,?,?,?,?,?,?,0,0,?)",
+      "failures, next_attempt, retry_after_ms, updated_at, released) "
+      "VALUES (?,?,?,?,?,?,?,?,0,0,?,?)",
       {instance, row.route, row.destination,
        to_string(to_be_sent ? DeliveryState::ready : row.state), row.reason, row.status,
-       row.attempts, row.failures, to_microseconds(now)});
+       row.attempts, row.failures, to_microseconds(now), row.released});
 }
 
 // All ids that a query gives in its first column.
@@ -103,10 +133,14 @@ Result<std::vector<std::string>> read_ids(Connection& db, std::string_view sql) 
 
 }  // namespace
 
-const sqlite::Format kFormat{0x534C5155, 1, kSchema};
+const sqlite::Format kFormat{0x534C5155, kSchema, kSteps};
 
 std::int64_t to_microseconds(Time time) {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+}
+
+Time to_time(std::int64_t microseconds) {
+  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
 }
 
 std::string entries_where(std::string_view conditions) {
@@ -114,7 +148,9 @@ std::string entries_where(std::string_view conditions) {
          "i.listener, i.sop_class_uid, i.sop_instance_uid, i.study_instance_uid, "
          "i.series_instance_uid, i.transfer_syntax_uid, i.data_set_offset, i.data_set_length, "
          "i.digest, d.route, d.destination, d.state, d.reason, d.status, d.attempts, d.failures, "
-         "d.next_attempt, d.updated_at, d.delivery, d.instance "
+         "d.next_attempt, d.updated_at, d.delivery, d.instance, i.user_name, "
+         "i.other_bytes_of, i.new_sop_instance_uid, i.damaged, i.sent_again, i.sent_again_at, "
+         "d.released "
          "FROM deliveries d JOIN instances i ON i.sequence = d.instance WHERE " +
          std::string(conditions);
 }
@@ -158,6 +194,13 @@ Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
     delivery.updated_at = to_time(row->integer(22));
     entry.delivery = row->integer(23);
     entry.instance = row->integer(24);
+    instance.user_name = row->text(25);
+    instance.other_bytes_of = row->text(26);
+    instance.new_sop_instance_uid = row->text(27);
+    instance.is_damaged = row->integer(28) != 0;
+    instance.sent_again = static_cast<std::uint64_t>(row->integer(29));
+    instance.sent_again_at = to_time(row->integer(30));
+    delivery.released = row->text(31);
     entries.push_back(std::move(entry));
   }
 }
@@ -178,13 +221,14 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
   auto inserted = db.run(
       "INSERT INTO instances(id, received_at, calling_ae_title, called_ae_title, peer_address, "
       "listener, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid, "
-      "transfer_syntax_uid, data_set_offset, data_set_length, digest) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name, "
+      "other_bytes_of, new_sop_instance_uid) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {row.id, to_microseconds(row.received_at), row.calling_ae_title, row.called_ae_title,
        row.peer_address, row.listener, row.sop_class_uid, row.sop_instance_uid,
        row.study_instance_uid, row.series_instance_uid, row.transfer_syntax_uid,
        static_cast<std::int64_t>(row.data_set_offset),
-       static_cast<std::int64_t>(row.data_set_length), row.digest});
+       static_cast<std::int64_t>(row.data_set_length), row.digest, row.user_name,
+       row.other_bytes_of, row.new_sop_instance_uid});
   if (!inserted) return inserted;
   return insert_deliveries(db, db.last_row_id(), deliveries, now);
 }
@@ -242,6 +286,10 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
     if (deferred) {
       finished.waiting.push_back({outcome.destination, updated->integer(0), next_attempt, wait});
     }
+  }
+  if (finished.rows > 0 && outcome.is_damaged) {
+    auto marked = db.run("UPDATE instances SET damaged = 1 WHERE id = ?", {outcome.instance_id});
+    if (!marked) return tl::unexpected(marked.error());
   }
   if (finished.rows == 0 || state == DeliveryState::ready || deferred) return finished;
   auto unfinished = db.prepare(

@@ -5,6 +5,11 @@
 //   sequence    the order of receipt; unlike received_at it never goes back
 //   id          of the file in the spool
 //   received_at microseconds since 1970 UTC, as all times here
+//   user_name   that the sender gave, for destinations that are told it; '' without
+//   other_bytes_of        id of the one that had this SOP Instance UID first; '' without
+//   new_sop_instance_uid  that it is delivered with for that; '' is its own
+//   damaged     1: its file was found damaged or missing
+//   sent_again, sent_again_at  how often the same bytes came again, and when last
 //   file        1: the spool has its file. 0: removed, after the last delivery was final
 // deliveries  one row per instance, route and destination
 //   instance    instances.sequence
@@ -12,13 +17,18 @@
 //   state       as in queue.h, by name, for the person who looks with sqlite3
 //   next_attempt, retry_after_ms  of a deferred one: when, and how long the wait was in
 //               all. A clock that was set back cannot make the wait longer than that.
+//   released    by whom, why and despite what, when a person overruled a verdict; else ''
 //   reroute     of a quarantined one. 0: waits for a person. 1: to be routed again.
 //               2: the running gateway is at it
+// rejections  one row per instance, sender and status that was refused; a list for people,
+//             bounded in number and age, that nothing else relies on
+//   id, updated_at  of the last attempt; received_at is that of the first
 //
 // deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
 // their cost does not grow with the history. Only the numbers of counts() do.
 //
-// Format 1 (PRAGMA user_version); application_id is "SLQU".
+// Format 3 (PRAGMA user_version); application_id is "SLQU". What each version added
+// stands in queue_rows.cpp.
 #pragma once
 
 #include <chrono>
@@ -95,7 +105,34 @@ struct Changed {
 [[nodiscard]] Result<bool> has_reroutes(Connection& db);
 [[nodiscard]] Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit);
 [[nodiscard]] Result<Changed> reroute(Connection& db, std::string_view instance_id,
-                                      const std::vector<DeliveryRow>& deliveries, Time now);
+                                      std::vector<DeliveryRow> deliveries,
+                                      const SameUidRules& rules, Time now);
+// `rows` of the answer are those that were quarantined.
+[[nodiscard]] Result<Changed> release_quarantined(Connection& db, const QueueFilter& filter,
+                                                  const Queue::Release& release, Time now);
+
+// Of same_uid.h.
+struct AddedRows {
+  Added added;
+  std::vector<DeliveryRow> deliveries;  // that the new instance has
+  std::set<std::int64_t> replaced;      // instances of which deliveries were ended
+};
+[[nodiscard]] Result<AddedRows> add_unless_known(Connection& db, InstanceRow instance,
+                                                 std::vector<DeliveryRow> deliveries,
+                                                 const SameUidRules& rules, Time now);
+// Changes instance and deliveries as the rules say when another holds its UID with other
+// bytes. `sequence` is its own; 0: it has none yet.
+[[nodiscard]] Result<void> settle_other_bytes(Connection& db, std::int64_t sequence,
+                                              InstanceRow& instance,
+                                              std::vector<DeliveryRow>& deliveries,
+                                              const SameUidRules& rules);
+
+[[nodiscard]] Result<void> note_rejection(Connection& db, const Rejection& rejection);
+[[nodiscard]] Result<std::vector<Rejection>> rejections(Connection& db, const QueueFilter& filter);
+// Returns how many.
+[[nodiscard]] Result<std::size_t> forget_rejections(Connection& db, Time before);
+
+[[nodiscard]] Result<std::vector<Queue::Oldest>> oldest(Connection& db);
 
 // Whose history may go: received before, all final, the file removed. By sequence.
 [[nodiscard]] Result<std::vector<std::int64_t>> forgettable(Connection& db, Time before,

@@ -1,4 +1,4 @@
-// Rows that a person selects: list, retry, reroute, discard, forget.
+// Rows that a person selects: list, retry, reroute, release, discard, forget.
 #include "gateway/queue/queue_entry.h"
 #include "gateway/queue/queue_rows.h"
 
@@ -27,6 +27,10 @@ Conditions conditions_of(const QueueFilter& filter) {
     conditions.values.emplace_back(to_string(filter.states[n]));
   }
   if (!filter.states.empty()) conditions.sql += ")";
+  if (filter.updated_before) {
+    conditions.sql += " AND d.updated_at < ?";
+    conditions.values.emplace_back(to_microseconds(*filter.updated_before));
+  }
   return conditions;
 }
 
@@ -59,6 +63,42 @@ Result<bool> exists(Connection& db, std::string_view sql, const std::vector<Valu
   return statement->step();
 }
 
+// Unless the instance has one for this destination, or for none by this route.
+Result<void> add_if_new(Connection& db, std::int64_t instance, const DeliveryRow& delivery,
+                        Time now, Changed& changed) {
+  const auto kept = exists(db,
+                           "SELECT 1 FROM deliveries WHERE instance = ? AND destination = ? "
+                           "AND (? <> '' OR route = ?)",
+                           {instance, delivery.destination, delivery.destination, delivery.route});
+  if (!kept) return tl::unexpected(kept.error());
+  if (*kept) return {};
+  auto inserted = insert_deliveries(db, instance, {delivery}, now);
+  if (!inserted) return inserted;
+  ++changed.rows;
+  changed.destinations.insert(delivery.destination);
+  return {};
+}
+
+// Whether another holds the UID is asked anew: it may have been discarded meanwhile. A
+// new UID is given only to what nobody can have got under the old one.
+Result<void> settle_again(Connection& db, const Entry& entry, std::vector<DeliveryRow>& deliveries,
+                          const SameUidRules& rules) {
+  InstanceRow instance = entry.entry.instance;
+  const auto went =
+      exists(db, "SELECT 1 FROM deliveries WHERE instance = ? AND state <> 'quarantined'",
+             {entry.instance});
+  if (!went) return tl::unexpected(went.error());
+  SameUidRules today = rules;
+  if (*went) today.new_uid = instance.new_sop_instance_uid;
+  if (auto settled = settle_other_bytes(db, entry.instance, instance, deliveries, today);
+      !settled) {
+    return settled;
+  }
+  return db.run(
+      "UPDATE instances SET other_bytes_of = ?, new_sop_instance_uid = ? WHERE sequence = ?",
+      {instance.other_bytes_of, instance.new_sop_instance_uid, entry.instance});
+}
+
 }  // namespace
 
 Result<std::vector<QueueEntry>> list(Connection& db, const QueueFilter& filter) {
@@ -89,6 +129,26 @@ Result<std::vector<Queue::Count>> counts(Connection& db) {
   }
 }
 
+// The first in the order of receipt; the index has all that is looked at of each delivery.
+Result<std::vector<Queue::Oldest>> oldest(Connection& db) {
+  auto statement = db.prepare(
+      "SELECT d.destination, d.state, d.count, i.id, i.received_at FROM "
+      "(SELECT destination, state, count(*) AS count, min(instance) AS first FROM deliveries "
+      "WHERE state IN ('ready', 'sending', 'deferred', 'held', 'quarantined') "
+      "GROUP BY state, destination) d JOIN instances i ON i.sequence = d.first");
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<Queue::Oldest> all;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return all;
+    all.push_back({statement->text(0),
+                   parse_delivery_state(statement->text(1)).value_or(DeliveryState::held),
+                   static_cast<std::uint64_t>(statement->integer(2)), statement->text(3),
+                   to_time(statement->integer(4))});
+  }
+}
+
 Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now) {
   const Conditions conditions = conditions_of(filter);
   auto changed = update(db, "state = 'ready', failures = ?, next_attempt = 0, retry_after_ms = 0",
@@ -99,6 +159,11 @@ Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now) {
                        "d.state = 'quarantined' AND d.destination = ''", conditions, now);
   if (!marked) return marked;
   changed->rows += marked->rows;
+  for (const std::int64_t instance : changed->instances) {
+    // Whether the file is good will be seen again; a person may have mended it.
+    auto forgiven = db.run("UPDATE instances SET damaged = 0 WHERE sequence = ?", {instance});
+    if (!forgiven) return tl::unexpected(forgiven.error());
+  }
   return changed;
 }
 
@@ -137,19 +202,19 @@ Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t li
 }
 
 Result<Changed> reroute(Connection& db, std::string_view instance_id,
-                        const std::vector<DeliveryRow>& deliveries, Time now) {
+                        std::vector<DeliveryRow> deliveries, const SameUidRules& rules, Time now) {
   const auto refuse = [&](std::string_view why) {
     return failure(ErrorCode::permanent,
                    "queue: instance " + std::string(instance_id) + " " + std::string(why));
   };
   if (deliveries.empty()) return refuse("has no delivery");
-  auto found = db.prepare("SELECT sequence FROM instances WHERE id = ?", {instance_id});
+  auto found = read_entries(db, entries_where("i.id = ? LIMIT 1"), {instance_id});
   if (!found) return tl::unexpected(found.error());
-  const auto row = found->step();
-  if (!row) return tl::unexpected(row.error());
-  if (!*row) return refuse("is not known");
-  const std::int64_t instance = found->integer(0);
-
+  if (found->empty()) return refuse("is not known");
+  const std::int64_t instance = found->front().instance;
+  if (auto settled = settle_again(db, found->front(), deliveries, rules); !settled) {
+    return tl::unexpected(settled.error());
+  }
   auto removed =
       db.run("DELETE FROM deliveries WHERE instance = ? AND state = 'quarantined'", {instance});
   if (!removed) return tl::unexpected(removed.error());
@@ -157,17 +222,41 @@ Result<Changed> reroute(Connection& db, std::string_view instance_id,
   Changed changed;
   changed.instances.insert(instance);
   for (const DeliveryRow& delivery : deliveries) {
-    const auto kept =
-        exists(db,
-               "SELECT 1 FROM deliveries WHERE instance = ? AND destination = ? "
-               "AND (? <> '' OR route = ?)",
-               {instance, delivery.destination, delivery.destination, delivery.route});
-    if (!kept) return tl::unexpected(kept.error());
-    if (*kept) continue;
-    auto inserted = insert_deliveries(db, instance, {delivery}, now);
-    if (!inserted) return tl::unexpected(inserted.error());
+    if (auto added = add_if_new(db, instance, delivery, now, changed); !added) {
+      return tl::unexpected(added.error());
+    }
+  }
+  return changed;
+}
+
+Result<Changed> release_quarantined(Connection& db, const QueueFilter& filter,
+                                    const Queue::Release& release, Time now) {
+  const Conditions conditions = conditions_of(filter);
+  auto entries = read_entries(
+      db, entries_where("d.state = 'quarantined' AND d.destination = '' AND " + conditions.sql),
+      conditions.values);
+  if (!entries) return tl::unexpected(entries.error());
+  Changed changed;
+  for (const Entry& entry : *entries) {
+    DeliveryRow released = entry.entry.delivery;
+    const std::vector<std::string> destinations = release.destinations(released.route);
+    if (destinations.empty()) continue;
+    auto removed = db.run("DELETE FROM deliveries WHERE delivery = ?", {entry.delivery});
+    if (!removed) return tl::unexpected(removed.error());
+    released.state = DeliveryState::ready;
+    released.released =
+        "released by " + release.who + ": " + release.why + " (despite: " + released.reason + ")";
+    released.reason.clear();
+    Changed added;  // counts what is sent, not what was quarantined
+    for (const std::string& destination : destinations) {
+      released.destination = destination;
+      if (auto one = add_if_new(db, entry.instance, released, now, added); !one) {
+        return tl::unexpected(one.error());
+      }
+    }
+    changed.destinations.merge(added.destinations);
+    changed.instances.insert(entry.instance);
     ++changed.rows;
-    changed.destinations.insert(delivery.destination);
   }
   return changed;
 }

@@ -181,10 +181,85 @@ Reply Intake::keep(const StoredFile& stored, const dicom::Header& header,
     routes_ += route.route;
   }
   if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) outcome_ = "dropped";
+  auto same_uid = rules(stored);
+  if (!same_uid) return refused_by("ledger", same_uid.error());
   // Last: once this has returned, nothing may fail any more.
-  const auto added = services_.queue.add(instance_row(stored, header), deliveries);
+  const auto added = add(instance_row(stored, header), deliveries, std::move(*same_uid));
   if (!added) return refused_by("queue", added.error());
+  note_known(*added);
   return {};
+}
+
+Result<SameUidRules> Intake::rules(const StoredFile& stored) const {
+  SameUidRules rules;
+  rules.window = gateway_.duplicate_window;
+  rules.other_bytes = parse_other_bytes(gateway_.other_bytes).value_or(OtherBytes::quarantine);
+  if (rules.other_bytes != OtherBytes::new_uid) return rules;
+  rules.new_uid =
+      services_.pipeline.uid_for_other_bytes(provenance_.sop_instance_uid, stored.digest);
+  const auto used = Pipeline::was_used(rules.new_uid, services_.ledger);
+  if (!used) return tl::unexpected(used.error());
+  rules.had_new_uid = *used;
+  return rules;
+}
+
+// What the queue would rely on is looked at between two questions to it, not while its
+// writer waits. Each turn knows one file more; a new one can only have come meanwhile.
+Result<Added> Intake::add(const InstanceRow& row, const std::vector<DeliveryRow>& deliveries,
+                          SameUidRules rules) {
+  constexpr int kMostTurns = 100;
+  for (int turn = 0; turn < kMostTurns; ++turn) {
+    auto added = services_.queue.add_unless_known(row, deliveries, rules);
+    if (!added || added->to_check.empty()) return added;
+    for (const std::string& id : added->to_check) {
+      (is_sound(id) ? rules.sound : rules.unsound).push_back(id);
+    }
+  }
+  return failure(ErrorCode::transient, "the same instance comes too often at once");
+}
+
+// One that is gone was delivered meanwhile, and the queue says so when it is asked again.
+// One that cannot be read just now is not relied on either: a second delivery is better
+// than none.
+bool Intake::is_sound(const std::string& id) const {
+  QueueFilter filter;
+  filter.instance_id = id;
+  filter.limit = 1;
+  const auto entries = services_.queue.list(filter);
+  if (!entries || entries->empty()) return false;
+  const InstanceRow& row = entries->front().instance;
+  const auto reader =
+      services_.spool.read({row.id, row.data_set_offset, row.data_set_length, row.digest});
+  return reader && reader->verify(row.digest);
+}
+
+// After the commit nothing may throw. The file of a duplicate goes before the answer; one
+// that cannot be removed now is reported at the next start.
+void Intake::note_known(const Added& added) noexcept {
+  if (added.is_duplicate) discard();
+  try {
+    if (added.is_duplicate) {
+      outcome_ = "duplicate";
+      known_as_ = added.same_as;
+    } else if (!added.other_bytes_of.empty()) {
+      report_other_bytes(added);
+    } else if (added.replaced > 0) {
+      log::info("sent again; takes the place of deliveries that rested",
+                {{"id", provenance_.id}, {"first", added.same_as}, {"deliveries", added.replaced}});
+    }
+  } catch (const std::exception&) {
+    return;  // no memory for a log line: the answer matters more
+  }
+}
+
+void Intake::report_other_bytes(const Added& added) const {
+  count("sluice_other_bytes_total", {{"policy", gateway_.other_bytes}});
+  log::warning("other bytes under a known SOP Instance UID",
+               {{"id", provenance_.id},
+                {"first", added.other_bytes_of},
+                {"calling_ae_title", provenance_.calling_ae_title},
+                {"sop_instance_uid", provenance_.sop_instance_uid},
+                {"policy", gateway_.other_bytes}});
 }
 
 InstanceRow Intake::instance_row(const StoredFile& stored, const dicom::Header& header) const {
@@ -207,16 +282,7 @@ InstanceRow Intake::instance_row(const StoredFile& stored, const dicom::Header& 
 }
 
 void Intake::report(const Reply& reply) const {
-  if (reply.status == status::kSuccess) {
-    count("sluice_received_total", {{"outcome", outcome_}});
-    count("sluice_received_bytes_total", {}, length_);
-    log::info(outcome_, {{"id", provenance_.id},
-                         {"calling_ae_title", provenance_.calling_ae_title},
-                         {"sop_instance_uid", provenance_.sop_instance_uid},
-                         {"bytes", length_},
-                         {"route", routes_}});
-    return;
-  }
+  if (reply.status == status::kSuccess) return report_success();
   const std::string_view outcome = reply.status == status::kDataSetDoesNotMatch ? "mismatch"
                                    : outcome_ == "rejected"                     ? "rejected"
                                    : reply.status == status::kCannotUnderstand  ? "corrupt"
@@ -229,6 +295,44 @@ void Intake::report(const Reply& reply) const {
                               {"bytes", length_},
                               {"status", hexadecimal(reply.status)},
                               {"reason", reply.comment}});
+  // A gateway in trouble is no fault of the instance: its sender tries again by itself.
+  if (outcome != "failed") list_rejection(reply);
+}
+
+void Intake::report_success() const {
+  count("sluice_received_total", {{"outcome", outcome_}});
+  count("sluice_received_bytes_total", {}, length_);
+  if (outcome_ == "duplicate") {
+    log::info("duplicate", {{"id", provenance_.id},
+                            {"first", known_as_},
+                            {"calling_ae_title", provenance_.calling_ae_title},
+                            {"sop_instance_uid", provenance_.sop_instance_uid},
+                            {"bytes", length_}});
+    return;
+  }
+  log::info(outcome_, {{"id", provenance_.id},
+                       {"calling_ae_title", provenance_.calling_ae_title},
+                       {"sop_instance_uid", provenance_.sop_instance_uid},
+                       {"bytes", length_},
+                       {"route", routes_}});
+}
+
+void Intake::list_rejection(const Reply& reply) const {
+  Rejection rejection;
+  rejection.id = provenance_.id;
+  rejection.received_at = provenance_.received_at;
+  rejection.updated_at = provenance_.received_at;
+  rejection.calling_ae_title = provenance_.calling_ae_title;
+  rejection.called_ae_title = provenance_.called_ae_title;
+  rejection.peer_address = provenance_.peer_address;
+  rejection.listener = provenance_.listener;
+  rejection.sop_class_uid = provenance_.sop_class_uid;
+  rejection.sop_instance_uid = provenance_.sop_instance_uid;
+  rejection.transfer_syntax_uid = transfer_syntax_uid_;
+  rejection.data_set_length = length_;
+  rejection.status = hexadecimal(reply.status);
+  rejection.reason = reply.comment;
+  services_.queue.note_rejection(rejection);
 }
 
 }  // namespace sluice

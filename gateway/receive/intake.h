@@ -9,6 +9,10 @@
 // failure append() takes what still comes and stores none of it, because the sender
 // reads the status only when all is sent.
 //
+// The same bytes again are answered 0000 and not kept, when what came first is safe and
+// under way or delivered; its file is looked at before that is said. Other bytes under a
+// known SOP Instance UID are kept, flagged, and treated as gateway.other_bytes says.
+//
 // Destroyed before finish(), it leaves nothing. One thread; the services must outlive it.
 #pragma once
 
@@ -76,9 +80,17 @@ class Intake {
                                          const dicom::Header& header) const;
   [[nodiscard]] Reply keep(const StoredFile& stored, const dicom::Header& header,
                            const Decision& decision);
+  [[nodiscard]] Result<SameUidRules> rules(const StoredFile& stored) const;
+  [[nodiscard]] Result<Added> add(const InstanceRow& row,
+                                  const std::vector<DeliveryRow>& deliveries, SameUidRules rules);
+  [[nodiscard]] bool is_sound(const std::string& id) const;
+  void note_known(const Added& added) noexcept;
+  void report_other_bytes(const Added& added) const;
   [[nodiscard]] Reply refused_by(std::string_view store, const Error& error) const;
   void discard() noexcept;
   void report(const Reply& reply) const;
+  void report_success() const;
+  void list_rejection(const Reply& reply) const;
 
   Services services_;
   const config::Gateway& gateway_;
@@ -88,6 +100,7 @@ class Intake {
   std::optional<Reply> failed_;
   std::string transfer_syntax_uid_;
   std::string outcome_ = "stored";  // for the log
+  std::string known_as_;            // for the log: the earlier one with this UID
   std::string routes_;              // for the log: names, comma-separated
   std::uint64_t length_ = 0;        // bytes that came
 };

@@ -12,6 +12,7 @@ namespace sluice::config {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -52,6 +53,9 @@ TEST(Config, NeedsOnlyAListenerADestinationAndARoute) {
   EXPECT_EQ(mistakes.text(), "");
   EXPECT_EQ(config.gateway.data_dir, "var");
   EXPECT_EQ(config.gateway.log_level, log::Level::info);
+  EXPECT_EQ(config.gateway.duplicate_window, hours(24));
+  EXPECT_EQ(config.gateway.other_bytes, "quarantine");
+  EXPECT_EQ(config.gateway.discard_quarantined_after, hours(0)) << "never";
   ASSERT_EQ(config.listeners.size(), 1U);
   EXPECT_EQ(config.listeners[0].name, "listener-11112");
   EXPECT_EQ(config.listeners[0].address, "::");
@@ -83,6 +87,12 @@ min_free_space = "2 GiB"
 drain_timeout = "5s"
 history = "1d"
 unrouted = "reject"
+duplicate_window = "2h"
+other_bytes = "new_uid"
+alarm_waiting = "10min"
+alarm_held = "3h"
+alarm_quarantined = "4h"
+discard_quarantined_after = "90d"
 [[listener]]
 name = "north"
 address = "127.0.0.1"
@@ -142,6 +152,12 @@ TEST_F(ConfigWithEveryKey, ReadsTheGateway) {
   EXPECT_EQ(config_.gateway.drain_timeout, seconds(5));
   EXPECT_EQ(config_.gateway.history, hours(24));
   EXPECT_EQ(config_.gateway.unrouted, "reject");
+  EXPECT_EQ(config_.gateway.duplicate_window, hours(2));
+  EXPECT_EQ(config_.gateway.other_bytes, "new_uid");
+  EXPECT_EQ(config_.gateway.alarm_waiting, minutes(10));
+  EXPECT_EQ(config_.gateway.alarm_held, hours(3));
+  EXPECT_EQ(config_.gateway.alarm_quarantined, hours(4));
+  EXPECT_EQ(config_.gateway.discard_quarantined_after, hours(24 * 90));
 }
 
 TEST_F(ConfigWithEveryKey, ReadsListeners) {
@@ -187,10 +203,10 @@ TEST_F(ConfigWithEveryKey, ReadsRoutes) {
   ASSERT_EQ(config_.routes.size(), 1U);
   const Route& route = config_.routes[0];
   EXPECT_EQ(route.name, "ct");
-  EXPECT_EQ(route.filters_line, 45);
+  EXPECT_EQ(route.filters_line, 51);
   ASSERT_EQ(route.when.size(), 2U);
   EXPECT_EQ(route.when[0].key, "Modality");
-  EXPECT_EQ(route.when[0].line, 44);
+  EXPECT_EQ(route.when[0].line, 50);
   EXPECT_THAT(route.when[0].globs, ElementsAre("CT", "MR"));
   EXPECT_EQ(route.when[1].key, "calling_ae_title");
   EXPECT_THAT(route.when[1].globs, ElementsAre("CT*"));
@@ -254,6 +270,11 @@ TEST(Config, TellsWrongGatewayValues) {
             "f:3: log_level must be one of debug, info, warning, error, not 'warn'\n");
   EXPECT_EQ(in_gateway("log_format = \"jsn\""),
             "f:3: log_format must be one of human, json, not 'jsn'; did you mean 'json'?\n");
+  EXPECT_THAT(in_gateway("duplicate_window = 0"), HasSubstr("f:3: duplicate_window"));
+  EXPECT_EQ(in_gateway("other_bytes = \"new-uid\""),
+            "f:3: other_bytes must be one of quarantine, deliver, new_uid, not 'new-uid'; did you "
+            "mean 'new_uid'?\n");
+  EXPECT_THAT(in_gateway("alarm_age = \"1h\""), HasSubstr("f:3: unknown key 'alarm_age'"));
   EXPECT_EQ(in_gateway("unrouted = \"quarantene\""),
             "f:3: unrouted must be one of quarantine, reject, drop, not 'quarantene'; did you "
             "mean 'quarantine'?\n");

@@ -207,6 +207,33 @@ TEST(Dispatcher, HoldsACorruptFileAndSendsTheRest) {
   EXPECT_NE(one.parts.delivery(bad, "pacs").reason.find("digest"), std::string::npos);
   EXPECT_EQ(one.pacs.count_of("1.2.1"), 0U);
   EXPECT_TRUE(std::filesystem::exists(one.parts.spool_path(bad)));  // never deleted
+  for (const std::string& id : {bad, gone}) {
+    EXPECT_TRUE(one.parts.queue().list({.instance_id = id})->front().instance.is_damaged);
+  }
+}
+
+TEST(Dispatcher, SendsOtherBytesUnderTheUidTheyWereGiven) {
+  OnePacs one;
+  const std::string first = one.receive("1.2.3");
+  InstanceRow row = one.parts.row(one.receive("1.2.4"));
+  // A second file for the queue to name.
+  const std::string original = row.id;
+  row.id += "b";
+  std::filesystem::copy(one.parts.spool_path(original), one.parts.spool_path(row.id));
+  row.sop_instance_uid = "1.2.3";
+  SameUidRules rules;
+  rules.other_bytes = OtherBytes::new_uid;
+  rules.new_uid = "2.25.99";
+  DeliveryRow delivery;
+  delivery.route = "all";
+  delivery.destination = "pacs";
+  delivery.released = "despite the UID of its command";
+  ASSERT_EQ(one.parts.queue().add_unless_known(row, {delivery}, rules)->other_bytes_of, first);
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(row.id, "pacs", DeliveryState::delivered));
+  EXPECT_EQ(one.pacs.count_of("2.25.99"), 1U);
+  EXPECT_TRUE(one.parts.wait_for(first, "pacs", DeliveryState::delivered));
+  EXPECT_EQ(one.pacs.count_of("1.2.3"), 1U);
 }
 
 TEST(Dispatcher, CountsFailuresOverARestart) {

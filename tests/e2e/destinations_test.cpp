@@ -39,7 +39,8 @@ TEST(Folder, HoldsPart10FilesUnderSafeNames) {
   const TemporaryFolder folder;
   const fs::path archive = folder.path("archive");
   GatewayProcess gateway(folder.path("gateway"),
-                         destination("folder", "file://" + archive.string()) + route("\"folder\""));
+                         destination("folder", "file://" + archive.string()) + route("\"folder\""),
+                         "duplicate_window = \"0s\"");
   gateway.start();
   const std::string image = folder.path("image.dcm");
   copy_image(fixture("CT_small.dcm"), image, {{DCM_PatientID, "../../a b/\xE9 .."}});
@@ -71,7 +72,8 @@ TEST(Folder, KeepsOtherBytesUnderTheSameUidsBesideTheFirst) {
   const TemporaryFolder folder;
   const std::string archive = folder.path("archive");
   GatewayProcess gateway(folder.path("gateway"),
-                         destination("folder", "file://" + archive) + route("\"folder\""));
+                         destination("folder", "file://" + archive) + route("\"folder\""),
+                         "other_bytes = \"deliver\"");
   gateway.start();
   const std::string other = folder.path("other.dcm");
   copy_image(fixture("CT_small.dcm"), other, {{DCM_ImageComments, "other"}});

@@ -220,6 +220,51 @@ TEST_F(PipelineTest, AppliesWhatItDecided) {
   EXPECT_EQ(gone.error().code, ErrorCode::configuration);
 }
 
+TEST_F(PipelineTest, AnOverruledVerdictLetsTheRestOfTheChainRun) {
+  build(
+      "[[route]]\nname = \"main\"\nfilters = [\"quarantine\", \"reject\", \"set\"]\n"
+      "destinations = [\"a\"]\n");
+  Instance stopped(provenance_, header_);
+  const auto binding = pipeline_->apply("main", stopped, ledger_);
+  ASSERT_TRUE(binding);
+  EXPECT_TRUE(std::holds_alternative<Quarantine>(*binding));
+  EXPECT_NE(stopped.text(tags::kStudyId), "x");
+  Instance released(provenance_, header_);
+  const auto overruled = pipeline_->apply("main", released, ledger_, Verdicts::overruled);
+  ASSERT_TRUE(overruled);
+  EXPECT_TRUE(std::holds_alternative<Pass>(*overruled));
+  EXPECT_EQ(released.text(tags::kStudyId), "x");
+  Instance unrouted(provenance_, header_);
+  EXPECT_TRUE(pipeline_->apply("", unrouted, ledger_, Verdicts::overruled));
+  EXPECT_TRUE(unrouted.patch().empty());
+  EXPECT_FALSE(pipeline_->apply("renamed", unrouted, ledger_, Verdicts::overruled))
+      << "without its chain it would go out unrepaired";
+}
+
+TEST_F(PipelineTest, GivesTheNewUidBehindTheLastFilterAndRemembersTheOldOne) {
+  const auto ledger = preview_ledger("no such file");
+  ASSERT_TRUE(ledger);
+  build("[[route]]\nname = \"main\"\nfilters = [\"set\"]\ndestinations = [\"a\"]\n");
+  const std::string uid = pipeline_->uid_for_other_bytes(provenance_.sop_instance_uid, "digest");
+  EXPECT_TRUE(uid.starts_with("2.25."));
+  EXPECT_EQ(uid, pipeline_->uid_for_other_bytes(provenance_.sop_instance_uid, "digest"));
+  EXPECT_NE(uid, pipeline_->uid_for_other_bytes(provenance_.sop_instance_uid, "other"));
+  EXPECT_FALSE(*Pipeline::was_used(uid, **ledger));
+
+  Provenance given = provenance_;
+  given.new_sop_instance_uid = uid;
+  Instance instance(given, header_);
+  ASSERT_TRUE(pipeline_->apply("main", instance, **ledger));
+  EXPECT_EQ(instance.text(tags::kSopInstanceUid), uid);
+  EXPECT_EQ(instance.text(tags::kStudyId), "x");
+  EXPECT_EQ(instance.changes().back().path, "SOPInstanceUID");
+  EXPECT_EQ(instance.changes().back().before, provenance_.sop_instance_uid);
+  EXPECT_TRUE(*Pipeline::was_used(uid, **ledger));
+  const auto found = (*ledger)->lookup(provenance_.sop_instance_uid);
+  ASSERT_EQ(found->size(), 1U);
+  EXPECT_EQ(found->front().after, uid);
+}
+
 TEST_F(PipelineTest, NotesUnknownFiltersTypesAndOptions) {
   build(R"(
 [[filter]]

@@ -24,7 +24,7 @@ namespace sluice::test {
 
 class FakeQueue : public Queue {
  public:
-  struct Added {
+  struct NewRows {
     InstanceRow instance;
     std::vector<DeliveryRow> deliveries;
   };
@@ -36,6 +36,21 @@ class FakeQueue : public Queue {
     added_.push_back({instance, deliveries});
     return {};
   }
+  Result<Added> add_unless_known(const InstanceRow& instance,
+                                 const std::vector<DeliveryRow>& deliveries,
+                                 const SameUidRules& given) override {
+    {
+      const std::lock_guard lock(mutex_);
+      rules_.push_back(given);
+      if (!answers_.empty()) {
+        const Added answer = answers_.front();
+        answers_.erase(answers_.begin());
+        if (answer.is_duplicate || !answer.to_check.empty()) return answer;
+      }
+    }
+    if (const auto done = add(instance, deliveries); !done) return tl::unexpected(done.error());
+    return Added{};
+  }
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
   void finish(const Outcome&) override {}
   void release(const std::string&, std::string_view) override {}
@@ -44,23 +59,54 @@ class FakeQueue : public Queue {
   }
   void wake() override {}
   Result<void> flush() override { return {}; }
-  Result<std::vector<QueueEntry>> list(const QueueFilter&) override { return unused(); }
+  Result<std::vector<QueueEntry>> list(const QueueFilter& filter) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<QueueEntry> found;
+    for (const NewRows& each : added_) {
+      if (each.instance.id == filter.instance_id) found.push_back({each.instance, {}});
+    }
+    return found;
+  }
   Result<std::vector<Count>> counts() override { return std::vector<Count>(); }
   Result<std::vector<std::string>> unfinished_instances() override {
     return std::vector<std::string>();
   }
   Result<std::size_t> retry(const QueueFilter&) override { return std::size_t{0}; }
   Result<std::vector<QueueEntry>> claim_for_reroute(std::size_t) override { return unused(); }
-  Result<void> reroute(const std::string&, const std::vector<DeliveryRow>&) override { return {}; }
+  Result<void> reroute(const std::string&, const std::vector<DeliveryRow>&,
+                       const SameUidRules&) override {
+    return {};
+  }
+  Result<std::size_t> release_quarantined(const QueueFilter&, const Release&) override {
+    return std::size_t{0};
+  }
+  void note_rejection(const Rejection& rejection) override {
+    const std::lock_guard lock(mutex_);
+    rejections_.push_back(rejection);
+  }
+  Result<std::vector<Rejection>> rejections(const QueueFilter&) override {
+    const std::lock_guard lock(mutex_);
+    return rejections_;
+  }
+  Result<std::vector<Oldest>> oldest() override { return std::vector<Oldest>(); }
   Result<std::size_t> discard(const QueueFilter&, std::string_view, std::string_view) override {
     return std::size_t{0};
   }
   Result<std::size_t> forget_before(Time) override { return std::size_t{0}; }
   bool is_faulted() const override { return failing; }
 
-  [[nodiscard]] std::vector<Added> added() const {
+  [[nodiscard]] std::vector<NewRows> added() const {
     const std::lock_guard lock(mutex_);
     return added_;
+  }
+  // What add_unless_known() was given, call by call, and is to answer, once each.
+  [[nodiscard]] std::vector<SameUidRules> rules() const {
+    const std::lock_guard lock(mutex_);
+    return rules_;
+  }
+  void will_answer(const std::vector<Added>& answers) {
+    const std::lock_guard lock(mutex_);
+    answers_ = answers;
   }
 
   std::atomic<bool> failing = false;
@@ -68,7 +114,10 @@ class FakeQueue : public Queue {
  private:
   static std::vector<QueueEntry> unused() { return {}; }
   mutable std::mutex mutex_;
-  std::vector<Added> added_;
+  std::vector<NewRows> added_;
+  std::vector<SameUidRules> rules_;
+  std::vector<Added> answers_;
+  std::vector<Rejection> rejections_;
 };
 
 class FakeLedger : public Ledger {

@@ -1,7 +1,9 @@
 #include "gateway/receive/intake.h"
 
 #include <chrono>
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -144,6 +146,65 @@ TEST(Intake, AnInstanceWithoutARouteIsTreatedAsConfigured) {
   Gateway drop(route, "unrouted = \"drop\"\n");
   EXPECT_EQ(take(drop, data_set()).status, 0);
   EXPECT_EQ(drop.queue.added().at(0).deliveries.at(0).state, DeliveryState::dropped);
+}
+
+TEST(Intake, ADuplicateIsAnsweredWithSuccessAndLeavesNothing) {
+  Gateway gateway;
+  ASSERT_EQ(take(gateway, data_set()).status, 0);
+  const std::string first = gateway.queue.added().at(0).instance.id;
+  const auto before = counted("sluice_received_total", {{"outcome", "duplicate"}});
+  gateway.queue.will_answer({{.to_check = {first}}, {.is_duplicate = true, .same_as = first}});
+  EXPECT_EQ(take(gateway, data_set()).status, 0);
+  EXPECT_EQ(counted("sluice_received_total", {{"outcome", "duplicate"}}), before + 1);
+  EXPECT_EQ(gateway.queue.added().size(), 1U);
+  EXPECT_EQ(gateway.files(), 1U) << "that of the first";
+  EXPECT_EQ(gateway.queue.rules().back().sound, std::vector<std::string>{first});
+  EXPECT_EQ(gateway.queue.rules().back().window, std::chrono::hours(24));
+}
+
+TEST(Intake, AFirstWhoseFileIsDamagedIsNotReliedOn) {
+  Gateway gateway;
+  ASSERT_EQ(take(gateway, data_set()).status, 0);
+  const std::string first = gateway.queue.added().at(0).instance.id;
+  std::ofstream(gateway.spool->path(first), std::ios::app) << "x";
+  gateway.queue.will_answer({{.to_check = {first}}});
+  EXPECT_EQ(take(gateway, data_set()).status, 0);
+  EXPECT_EQ(gateway.queue.rules().back().unsound, std::vector<std::string>{first});
+  EXPECT_EQ(gateway.queue.added().size(), 2U);
+  EXPECT_EQ(gateway.files(), 2U);
+}
+
+TEST(Intake, OffersANewUidOnlyWhereOtherBytesGetOne) {
+  Gateway plain;
+  EXPECT_EQ(take(plain, data_set()).status, 0);
+  EXPECT_EQ(plain.queue.rules().at(0).other_bytes, OtherBytes::quarantine);
+  EXPECT_EQ(plain.queue.rules().at(0).new_uid, "");
+  Gateway gateway("[[route]]\ndestinations = [\"pacs\"]\n", "other_bytes = \"new_uid\"\n");
+  EXPECT_EQ(take(gateway, data_set()).status, 0);
+  EXPECT_EQ(take(gateway, data_set()).status, 0);
+  const auto rules = gateway.queue.rules();
+  EXPECT_TRUE(rules.at(0).new_uid.starts_with("2.25."));
+  EXPECT_EQ(rules.at(1).new_uid, rules.at(0).new_uid) << "the same for the same bytes";
+  EXPECT_FALSE(rules.at(0).had_new_uid);
+}
+
+TEST(Intake, ListsWhatItRejectsAndNotWhatItHasNoRoomFor) {
+  Gateway gateway("[[route]]\nfilters = [\"rejects\"]\ndestinations = [\"pacs\"]\n");
+  EXPECT_EQ(take(gateway, data_set()).status, 0xC123);
+  EXPECT_EQ(take(gateway, data_set(), provenance(kMrStorage)).status, 0xA900);
+  EXPECT_EQ(take(gateway, data_set().substr(0, 50)).status, 0xC000);
+  const auto listed = *gateway.queue.rejections({});
+  ASSERT_EQ(listed.size(), 3U);
+  EXPECT_EQ(listed[0].status, "C123");
+  EXPECT_EQ(listed[0].reason, "not taken: bad UID");
+  EXPECT_EQ(listed[0].calling_ae_title, "CT01");
+  EXPECT_EQ(listed[0].sop_instance_uid, kInstance);
+  EXPECT_EQ(listed[0].data_set_length, data_set().size());
+  EXPECT_FALSE(listed[0].id.empty());
+  Gateway full;
+  full.queue.failing = true;
+  EXPECT_EQ(take(full, data_set()).status, 0xA700);
+  EXPECT_TRUE(full.queue.rejections({})->empty());
 }
 
 TEST(Intake, RefusesADataSetUnlikeItsCommand) {

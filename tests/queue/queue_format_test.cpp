@@ -1,0 +1,103 @@
+// A queue that an older version of Sluice left is taken over with all it holds.
+#include <string>
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include "tests/queue/queue_rows_for_test.h"
+#include "tests/support/temporary_folder.h"
+
+namespace sluice {
+namespace {
+
+// As version 0.1.0 made and filled it: one delivery waits, one is done.
+constexpr const char* kVersion1 = R"(
+PRAGMA journal_mode = WAL;
+CREATE TABLE instances(
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  received_at INTEGER NOT NULL,
+  calling_ae_title TEXT NOT NULL,
+  called_ae_title TEXT NOT NULL,
+  peer_address TEXT NOT NULL,
+  listener TEXT NOT NULL,
+  sop_class_uid TEXT NOT NULL,
+  sop_instance_uid TEXT NOT NULL,
+  study_instance_uid TEXT NOT NULL,
+  series_instance_uid TEXT NOT NULL,
+  transfer_syntax_uid TEXT NOT NULL,
+  data_set_offset INTEGER NOT NULL,
+  data_set_length INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  file INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX instances_by_sop_instance_uid ON instances(sop_instance_uid);
+CREATE INDEX instances_with_file ON instances(sequence) WHERE file = 1;
+CREATE TABLE deliveries(
+  delivery INTEGER PRIMARY KEY,
+  instance INTEGER NOT NULL REFERENCES instances(sequence) ON DELETE CASCADE,
+  route TEXT NOT NULL,
+  destination TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('ready', 'sending', 'delivered', 'deferred', 'held',
+                                       'quarantined', 'dropped', 'discarded')),
+  reason TEXT NOT NULL,
+  status TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  next_attempt INTEGER NOT NULL,
+  retry_after_ms INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  reroute INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (instance, route, destination)
+);
+CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
+INSERT INTO instances VALUES
+  (7, 'a', 1700000000123456, 'CT1', 'SLUICE', '192.0.2.1', 'main', '1.2.840.10008.5.1.4.1.1.2',
+   '1.2.3.a', '1.2.3', '1.2.3.4', '1.2.840.10008.1.2.1', 300, 5000, 'digest', 1);
+INSERT INTO deliveries VALUES
+  (1, 7, 'all', 'pacs', 'sending', '', '', 3, 1, 0, 0, 1700000000123456, 0),
+  (2, 7, 'all', 'archive', 'delivered', '', '0000', 1, 0, 0, 0, 1700000000123456, 0);
+PRAGMA application_id = 0x534C5155;
+PRAGMA user_version = 1;
+)";
+
+void make_version_1(const std::string& path) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, kVersion1, nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+TEST(QueueFormat, TakesOverAFileOfVersion1WithItsRows) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("queue.db");
+  make_version_1(path);
+
+  const auto queue = test::open_queue(path);
+  const auto claimed = queue->claim("pacs", 10);
+  ASSERT_TRUE(claimed && claimed->size() == 1) << "recovered from `sending`";
+  EXPECT_EQ(claimed->front().instance.digest, "digest");
+  EXPECT_EQ(claimed->front().instance.user_name, "");
+  EXPECT_EQ(claimed->front().delivery.attempts, 3);
+  InstanceRow row = test::instance("b");
+  row.user_name = "j\xC3\xBCrgen";
+  ASSERT_TRUE(queue->add(row, {test::delivery("pacs")}));
+  QueueFilter filter;
+  filter.instance_id = "b";
+  const auto listed = queue->list(filter);
+  ASSERT_TRUE(listed && listed->size() == 1);
+  EXPECT_EQ(listed->front().instance.user_name, row.user_name);
+}
+
+TEST(QueueFormat, TakesAVersion1FileBesideAGatewayToo) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("queue.db");
+  make_version_1(path);
+  const auto beside = Queue::open_beside(path);
+  ASSERT_TRUE(beside) << beside.error().message;
+  EXPECT_EQ((*beside)->list({})->size(), 2U);
+}
+
+}  // namespace
+}  // namespace sluice
