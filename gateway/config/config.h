@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gateway/base/log.h"
+#include "gateway/config/network.h"
 #include "gateway/config/table.h"
 
 namespace sluice::config {
@@ -28,12 +29,20 @@ struct Gateway {
   std::string unrouted = "quarantine";            // or "reject", "drop"
 };
 
+// A calling AE title that has addresses of its own.
+struct Peer {
+  std::string calling_ae_title;  // a glob
+  std::vector<Network> allow;    // never empty
+};
+
 struct Listener {
   std::string name;            // default "listener-PORT"
   std::string address = "::";  // both families; "0.0.0.0", "127.0.0.1", "::1"
   std::uint16_t port = 0;
   std::vector<std::string> ae_titles;          // called; empty: any
   std::vector<std::string> calling_ae_titles;  // globs; empty: any
+  std::vector<Network> allow;                  // who may connect; empty: any
+  std::vector<Peer> peers;                     // of an AE title, all that match count
   std::vector<std::string> transfer_syntaxes;  // UIDs; empty: all
   std::uint32_t max_pdu = 131072;              // bytes
   milliseconds request_timeout{10'000};        // the whole A-ASSOCIATE-RQ

@@ -13,6 +13,7 @@
 #include "gateway/base/error.h"
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/net/refusal.h"
 #include "gateway/pipeline/pipeline.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
@@ -29,7 +30,8 @@ struct Services {
 
 class Server {
  public:
-  Server(const config::Config& config, Services services);
+  // `refused` hears of each client that is turned away; see net::RefusalHook.
+  Server(const config::Config& config, Services services, net::RefusalHook refused = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

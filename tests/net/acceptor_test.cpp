@@ -27,8 +27,9 @@ class Host {
                 const std::vector<std::string>& addresses = {"127.0.0.1"})
       : acceptor_(
             options(addresses, request_timeout), limits,
-            [this](std::size_t listener, const AssociateRequest& request) {
-              return policy ? policy(listener, request) : std::nullopt;
+            [this](std::size_t listener, const std::string& address,
+                   const AssociateRequest& request) {
+              return policy ? policy(listener, address, request) : std::nullopt;
             },
             [this](Arrival& arrival) { return take(arrival); }, &stop_) {
     EXPECT_TRUE(dcmnet_network());
@@ -203,9 +204,10 @@ TEST(Acceptor, RejectsWhatItDoesNotSupportByTheStandardsReason) {
 
 TEST(Acceptor, AsksThePolicy) {
   Host host;
-  host.policy = [](std::size_t, const AssociateRequest& request) {
-    return request.calling_ae_title == "TEST" ? std::optional(kCallingAeTitleNotRecognized)
-                                              : std::nullopt;
+  host.policy = [](std::size_t, const std::string& address, const AssociateRequest& request) {
+    return request.calling_ae_title == "TEST" && address == "127.0.0.1"
+               ? std::optional(Objection{kCallingAeTitleNotRecognized, "a test"})
+               : std::nullopt;
   };
   const RawPeer peer = RawPeer::connect(host.port());
   peer.send(RequestParts().bytes());

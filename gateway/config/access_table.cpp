@@ -1,0 +1,90 @@
+// The keys of a [[listener]] that say who may connect.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gateway/base/log.h"
+#include "gateway/config/address.h"
+#include "gateway/config/network.h"
+#include "gateway/config/tables.h"
+
+namespace sluice::config {
+namespace {
+
+bool is_v4(const Network& network) {
+  return std::holds_alternative<boost::asio::ip::network_v4>(network);
+}
+
+// Why no client of a listener on this address can ever be in the network; "" if one can.
+std::string why_unreachable(const std::string& listener_address, const Network& network) {
+  const bool listens_on_v4 = listener_address.find(':') == std::string::npos;
+  if (listens_on_v4 && !is_v4(network)) return "the listener takes IPv4 only";
+  const bool listens_on_both = listener_address == "::";
+  if (!listens_on_v4 && !listens_on_both && is_v4(network)) return "the listener takes IPv6 only";
+  return {};
+}
+
+std::vector<Network> read_networks(Table& table, std::string_view key,
+                                   const std::string& listener_address) {
+  std::vector<Network> networks;
+  const std::string name(key);
+  for (const std::string& text : table.strings(key, {})) {
+    auto network = parse_network(text);
+    if (!network) {
+      table.mistake(key, name + ": " + network.error().message);
+      continue;
+    }
+    const std::string unreachable = why_unreachable(listener_address, *network);
+    if (!unreachable.empty()) {
+      table.mistake(key, name + ": no client is ever in '" + text + "': " + unreachable);
+    }
+    if (std::find(networks.begin(), networks.end(), *network) != networks.end()) {
+      table.mistake(key, name + ": '" + text + "' is named twice");
+    }
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
+Peer read_peer(Table& table, const Listener& listener, const Mistakes& mistakes) {
+  Peer peer;
+  peer.calling_ae_title = table.required_string("calling_ae_title");
+  if (!peer.calling_ae_title.empty()) {
+    if (const auto defect = find_ae_title_glob_defect(peer.calling_ae_title)) {
+      table.mistake("calling_ae_title",
+                    "AE title '" + log::escape(peer.calling_ae_title) + "' " + *defect);
+    }
+  }
+  const std::size_t before = mistakes.list().size();
+  peer.allow = read_networks(table, "allow", listener.address);
+  if (peer.allow.empty() && mistakes.list().size() == before) {
+    table.mistake("allow",
+                  "allow names no network, so this AE title could never connect; write its "
+                  "addresses, such as allow = [\"10.1.2.3/32\"]");
+  }
+  for (const Network& network : peer.allow) {
+    const bool reachable =
+        listener.allow.empty() || std::ranges::any_of(listener.allow, [&](const Network& wide) {
+          return do_networks_overlap(wide, network);
+        });
+    if (reachable) continue;
+    const std::string text = std::visit([](const auto& each) { return each.to_string(); }, network);
+    table.mistake("allow", "allow: '" + text +
+                               "' lies outside of the listener's own allow, which refuses it; "
+                               "add it there, or leave it out here");
+  }
+  table.finish();
+  return peer;
+}
+
+}  // namespace
+
+void read_access(Table& table, Listener& listener, const Mistakes& mistakes) {
+  listener.allow = read_networks(table, "allow", listener.address);
+  for (Table& peer : table.tables("peer")) {
+    listener.peers.push_back(read_peer(peer, listener, mistakes));
+  }
+}
+
+}  // namespace sluice::config
