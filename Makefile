@@ -3,7 +3,7 @@
 #   make run     builds, then shows real images going through the gateway
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
-#   make check   format, includes, linter
+#   make check   format, includes, systemd units, linter
 #   make clean   removes what was built
 
 .PHONY: run build test check clean packages

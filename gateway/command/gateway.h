@@ -10,11 +10,13 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "gateway/base/error.h"
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/net/inherited_sockets.h"
 #include "gateway/queue/queue.h"
 #include "gateway/receive/server.h"
 #include "gateway/spool/spool.h"
@@ -23,8 +25,10 @@ namespace sluice::command {
 
 class RunningGateway {
  public:
-  // Errors: configuration, transient or corrupt, with path or port and what to do.
-  [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(Setup setup);
+  // `inherited`: sockets of the service manager. Errors: configuration, transient or
+  // corrupt, with path or port and what to do.
+  [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(
+      Setup setup, std::vector<net::InheritedSocket> inherited);
 
   // What is done now and then: routes anew what a person released from quarantine,
   // and forgets old history. Every half second or so.
@@ -38,7 +42,7 @@ class RunningGateway {
  private:
   explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
   [[nodiscard]] Result<void> open_stores();
-  [[nodiscard]] Result<void> start_network();
+  [[nodiscard]] Result<void> start_network(std::vector<net::InheritedSocket> inherited);
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
 

@@ -60,6 +60,7 @@ json entry_json(const QueueEntry& entry) {
                {"calling_ae_title", log::escape(instance.calling_ae_title)},
                {"called_ae_title", log::escape(instance.called_ae_title)},
                {"peer_address", instance.peer_address},
+               {"user_name", log::escape(instance.user_name)},
                {"listener", instance.listener},
                {"sop_class_uid", log::escape(instance.sop_class_uid)},
                {"sop_instance_uid", log::escape(instance.sop_instance_uid)},

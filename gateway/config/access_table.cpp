@@ -85,6 +85,11 @@ void read_access(Table& table, Listener& listener, const Mistakes& mistakes) {
   for (Table& peer : table.tables("peer")) {
     listener.peers.push_back(read_peer(peer, listener, mistakes));
   }
+  const std::string identity =
+      table.choice("user_identity", "ignore", {"ignore", "refuse", "pass"});
+  listener.user_identity = identity == "refuse" ? UserIdentity::refuse
+                           : identity == "pass" ? UserIdentity::pass
+                                                : UserIdentity::ignore;
 }
 
 }  // namespace sluice::config

@@ -63,7 +63,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
     for (ListenerOptions& options : listeners) listeners_.emplace_back(std::move(options), io_);
   }
 
-  Result<void> start();
+  Result<void> start(std::vector<InheritedSocket> inherited);
   std::vector<std::uint16_t> ports() const;
   void stop();
 
@@ -80,6 +80,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   using Clients = std::list<std::shared_ptr<HalfOpen>>;
 
   static Result<void> open(Listener& entry);
+  static Result<void> adopt(Listener& entry, InheritedSocket inherited);
   static error_code try_open(Listener& entry, const asio::ip::address& address);
   void accept(std::size_t index);
   void accepted(std::size_t index, const error_code& error, tcp::socket socket);
@@ -109,9 +110,17 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   }
 };
 
-Result<void> Acceptor::State::start() {
+Result<void> Acceptor::State::start(std::vector<InheritedSocket> inherited) {
+  std::vector<ListenerPlace> places;
+  for (const Listener& entry : listeners_) {
+    places.push_back({entry.options.name, entry.options.port});
+  }
+  auto sockets = assign_to_listeners(std::move(inherited), places);
+  if (!sockets) return tl::unexpected<Error>(sockets.error());
+  auto socket = sockets->begin();
   for (Listener& entry : listeners_) {
-    auto opened = open(entry);
+    InheritedSocket given = std::move(*socket++);
+    auto opened = given.socket.is_valid() ? adopt(entry, std::move(given)) : open(entry);
     if (opened) continue;
     for (Listener& other : listeners_) {
       error_code ignored;
@@ -185,6 +194,22 @@ Result<void> Acceptor::State::open(Listener& entry) {
   log::info(
       "listening",
       {{"listener", entry.options.name}, {"address", entry.options.address}, {"port", entry.port}});
+  return {};
+}
+
+Result<void> Acceptor::State::adopt(Listener& entry, InheritedSocket inherited) {
+  error_code error;
+  entry.acceptor.assign(inherited.is_v6 ? tcp::v6() : tcp::v4(), inherited.socket.get(), error);
+  if (error) {
+    return failure(ErrorCode::configuration,
+                   "listener '" + entry.options.name +
+                       "': cannot use its inherited socket: " + error.message());
+  }
+  static_cast<void>(inherited.socket.release());
+  entry.port = inherited.port;
+  log::info(
+      "listening",
+      {{"listener", entry.options.name}, {"inherited", inherited.name}, {"port", entry.port}});
   return {};
 }
 
@@ -392,8 +417,8 @@ Acceptor::~Acceptor() {
   stop();
 }
 
-Result<void> Acceptor::start() {
-  return state_->start();
+Result<void> Acceptor::start(std::vector<InheritedSocket> inherited) {
+  return state_->start(std::move(inherited));
 }
 std::vector<std::uint16_t> Acceptor::ports() const {
   return state_->ports();

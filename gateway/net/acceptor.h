@@ -23,6 +23,7 @@
 #include "gateway/config/network.h"
 #include "gateway/net/associate_request.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/inherited_sockets.h"
 #include "gateway/net/refusal.h"
 #include "gateway/net/stop_signal.h"
 
@@ -83,8 +84,9 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // Binds all listeners or none. Errors: configuration, with address and port.
-  [[nodiscard]] Result<void> start();
+  // Binds all listeners or none, but those that a socket is inherited for. Errors:
+  // configuration, with address and port.
+  [[nodiscard]] Result<void> start(std::vector<InheritedSocket> inherited = {});
 
   // In the order of the listeners; after start().
   [[nodiscard]] std::vector<std::uint16_t> ports() const;

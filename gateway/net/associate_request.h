@@ -24,6 +24,13 @@ struct RequestedContext {
   std::vector<std::string> transfer_syntaxes;  // in the requestor's order, at least one
 };
 
+// Who the user at the other side is said to be (PS3.7 D.3.3.7). What would prove it
+// (passcode, ticket, assertion, token) is checked in its length and not kept.
+struct UserIdentity {
+  std::uint8_t type = 0;  // 1 name, 2 name and passcode, 3 Kerberos, 4 SAML, 5 JSON Web Token
+  std::string user_name;  // of types 1 and 2, as sent: UTF-8 by the standard; never logged
+};
+
 struct AssociateRequest {
   std::string called_ae_title;  // without leading and trailing spaces; may be empty
   std::string calling_ae_title;
@@ -31,6 +38,7 @@ struct AssociateRequest {
   std::uint32_t max_pdu = 0;  // that the requestor receives; 0: any
   std::string implementation_class_uid;
   std::string implementation_version_name;
+  std::optional<UserIdentity> user_identity;
   // Well-formed, but not to be had: the answer is this rejection.
   std::optional<Rejection> unsupported;
 };

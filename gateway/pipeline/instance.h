@@ -29,6 +29,7 @@ struct Provenance {
   std::string sop_class_uid;     // (0000,0002) of the C-STORE-RQ
   std::string sop_instance_uid;  // (0000,1000) of the C-STORE-RQ
   std::chrono::system_clock::time_point received_at;
+  std::string user_name;  // where the listener passes it on; never logged
 };
 
 // How an edit is remembered in the data set (PS3.3 C.12.1.1.9).

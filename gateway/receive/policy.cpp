@@ -24,6 +24,17 @@ bool is_at_its_address(const config::Listener& listener, const std::string& peer
   return !named;
 }
 
+// A name that a destination can be told whole. Its length is for the queue's sake, which
+// keeps it with each instance; a control character is in no name.
+bool can_be_passed(const std::string& user_name) {
+  constexpr std::size_t kLongestUserName = 256;
+  return user_name.size() <= kLongestUserName &&
+         std::none_of(user_name.begin(), user_name.end(), [](char character) {
+           const auto byte = static_cast<unsigned char>(character);
+           return byte < 0x20 || byte == 0x7F;
+         });
+}
+
 }  // namespace
 
 std::optional<net::Objection> check_request(const config::Listener& listener,
@@ -44,6 +55,15 @@ std::optional<net::Objection> check_request(const config::Listener& listener,
   if (!is_at_its_address(listener, peer_address, request.calling_ae_title)) {
     return net::Objection{net::kCallingAeTitleNotRecognized,
                           "calling AE title from an address not its own"};
+  }
+  if (request.user_identity) {
+    if (listener.user_identity == config::UserIdentity::refuse) {
+      return net::Objection{net::kNoReasonGiven, "user identity not taken here"};
+    }
+    if (listener.user_identity == config::UserIdentity::pass &&
+        !can_be_passed(request.user_identity->user_name)) {
+      return net::Objection{net::kNoReasonGiven, "user name cannot be passed on"};
+    }
   }
   return std::nullopt;
 }

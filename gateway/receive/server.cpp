@@ -58,11 +58,11 @@ class Server::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  Result<void> start() {
+  Result<void> start(std::vector<net::InheritedSocket> inherited) {
     if (const auto network = net::dcmnet_network(); !network) {
       return tl::unexpected<Error>(network.error());
     }
-    return acceptor_.start();
+    return acceptor_.start(std::move(inherited));
   }
 
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_.ports(); }
@@ -147,8 +147,8 @@ Server::Server(const config::Config& config, Services services, net::RefusalHook
     : state_(std::make_unique<State>(config, services, std::move(refused))) {}
 Server::~Server() = default;
 
-Result<void> Server::start() {
-  return state_->start();
+Result<void> Server::start(std::vector<net::InheritedSocket> inherited) {
+  return state_->start(std::move(inherited));
 }
 std::vector<std::uint16_t> Server::ports() const {
   return state_->ports();

@@ -82,6 +82,11 @@ class ScriptedPacs {
     }
     return count;
   }
+  // The A-ASSOCIATE-RQs, in order.
+  [[nodiscard]] std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
   [[nodiscard]] int associations() const { return associations_; }
   [[nodiscard]] int releases() const { return releases_; }
   [[nodiscard]] int aborts() const { return aborts_; }
@@ -112,6 +117,10 @@ class ScriptedPacs {
   void serve(RawPeer& peer) {
     const std::string request = peer.receive_pdu();
     if (request.empty() || request[0] != 1) return;
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
     switch (greeting_.load()) {
       case Greeting::accept:
         break;
@@ -262,6 +271,7 @@ class ScriptedPacs {
   std::set<std::string> transfer_syntaxes_;
   std::string refused_class_;
   std::vector<StoredByPacs> stored_;
+  std::vector<std::string> requests_;
   std::vector<std::thread> threads_;  // of the accepting thread, and after it
   std::thread acceptor_;
 };
