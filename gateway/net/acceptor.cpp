@@ -372,6 +372,7 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
     reject(client, *objection_of(kLocalLimitExceeded), *request);
     return;
   }
+  if (request->user_identity) blank_user_identity(bytes);
   FileDescriptor socket(client->release_socket());
   if (!socket.is_valid()) {
     log::error("a connection was lost on its way to its thread",

@@ -1,5 +1,6 @@
 #include "gateway/net/associate_request.h"
 
+#include <algorithm>
 #include <bitset>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,7 @@ constexpr std::uint8_t kImplementationVersionNameItem = 0x55;
 constexpr std::uint8_t kExtendedNegotiationItem = 0x56;
 constexpr std::uint8_t kUserIdentityItem = 0x58;
 constexpr std::uint8_t kUserIdentityResponseItem = 0x59;
+constexpr std::uint8_t kUnassignedItem = 0x7F;  // ignored, as all that are unknown
 
 // Types of user identity (PS3.7 Table D.3-14).
 constexpr std::uint8_t kUserName = 1;
@@ -280,6 +282,24 @@ Result<AssociateRequest> parse_associate_request(Bytes pdu) {
   const std::string mistake = parse_items(body.subspan(kFixedLength), request);
   if (!mistake.empty()) return bad(mistake);
   return request;
+}
+
+void blank_user_identity(std::span<std::byte> pdu) {
+  Items items(pdu.subspan(kPduHeaderLength + kFixedLength));
+  while (!items.at_end()) {
+    const auto item = items.next();
+    if (!item) return;
+    if (item->type != kUserInformationItem) continue;
+    Items user_items(item->value);
+    while (!user_items.at_end()) {
+      const auto user_item = user_items.next();
+      if (!user_item) return;
+      if (user_item->type != kUserIdentityItem) continue;
+      const auto place = static_cast<std::size_t>(user_item->value.data() - pdu.data());
+      pdu[place - 4] = std::byte{kUnassignedItem};
+      std::ranges::fill(pdu.subspan(place, user_item->value.size()), std::byte{0});
+    }
+  }
 }
 
 }  // namespace sluice::net

@@ -46,4 +46,9 @@ struct AssociateRequest {
 // The whole PDU. Errors: permanent, with what is wrong; the answer is an A-ABORT.
 [[nodiscard]] Result<AssociateRequest> parse_associate_request(std::span<const std::byte> pdu);
 
+// Makes the user identity item of a good request one of an unknown type and no content,
+// before dcmnet sees it: that reads a second field of other types than 2 as a further item
+// and tells its bytes, a part of a secret perhaps, in an error.
+void blank_user_identity(std::span<std::byte> pdu);
+
 }  // namespace sluice::net

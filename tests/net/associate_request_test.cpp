@@ -75,6 +75,23 @@ TEST(AssociateRequest, KeepsAUsersNameAndNothingThatProvesIt) {
   EXPECT_FALSE(parse(RequestParts().bytes())->user_identity);
 }
 
+TEST(AssociateRequest, IsLeftWithoutItsUserIdentityAndOtherwiseAsItWas) {
+  RequestParts parts;
+  const std::string identity =
+      item(0x58, std::string{2, 1} + big16(3) + "bob" + big16(6) + "secret");
+  parts.user = user_information(identity + item(0x55, "VERSION_1"));
+  parts.more = item(0x6E, "unknown");
+  const std::string before = parts.bytes();
+  std::string bytes = before;
+  blank_user_identity(std::as_writable_bytes(std::span(bytes)));
+  const std::size_t place = before.find(identity);
+  EXPECT_EQ(bytes.substr(0, place), before.substr(0, place));
+  EXPECT_EQ(bytes.substr(place, identity.size()),
+            item(0x7F, std::string(identity.size() - 4, '\0')));
+  EXPECT_EQ(bytes.substr(place + identity.size()), before.substr(place + identity.size()));
+  EXPECT_FALSE(parse(bytes)->user_identity);
+}
+
 TEST(AssociateRequest, Takes128Contexts) {
   RequestParts parts;
   parts.contexts.clear();
