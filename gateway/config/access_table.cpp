@@ -1,7 +1,8 @@
 // The keys of a [[listener]] that say who may connect.
 #include <algorithm>
+#include <optional>
 #include <string>
-#include <utility>
+#include <variant>
 #include <vector>
 
 #include "gateway/base/log.h"
@@ -25,26 +26,40 @@ std::string why_unreachable(const std::string& listener_address, const Network& 
   return {};
 }
 
-std::vector<Network> read_networks(Table& table, std::string_view key,
+// nullopt when it is none.
+std::optional<Network> read_network(Table& table, const std::string& key, const std::string& text,
+                                    const std::string& listener_address,
+                                    const std::vector<Network>& earlier) {
+  const auto network = parse_network(text);
+  if (!network) {
+    table.mistake(key, key + ": " + network.error().message);
+    return std::nullopt;
+  }
+  const std::string unreachable = why_unreachable(listener_address, *network);
+  if (!unreachable.empty()) {
+    table.mistake(key, key + ": no client is ever in '" + text + "': " + unreachable);
+  }
+  if (std::find(earlier.begin(), earlier.end(), *network) != earlier.end()) {
+    table.mistake(key, key + ": '" + text + "' is named twice");
+  }
+  return *network;
+}
+
+std::vector<Network> read_networks(Table& table, const std::string& key,
                                    const std::string& listener_address) {
   std::vector<Network> networks;
-  const std::string name(key);
   for (const std::string& text : table.strings(key, {})) {
-    auto network = parse_network(text);
-    if (!network) {
-      table.mistake(key, name + ": " + network.error().message);
-      continue;
-    }
-    const std::string unreachable = why_unreachable(listener_address, *network);
-    if (!unreachable.empty()) {
-      table.mistake(key, name + ": no client is ever in '" + text + "': " + unreachable);
-    }
-    if (std::find(networks.begin(), networks.end(), *network) != networks.end()) {
-      table.mistake(key, name + ": '" + text + "' is named twice");
-    }
-    networks.push_back(*network);
+    const auto network = read_network(table, key, text, listener_address, networks);
+    if (network) networks.push_back(*network);
   }
   return networks;
+}
+
+std::string outside_text(const Network& network) {
+  const std::string text = std::visit([](const auto& each) { return each.to_string(); }, network);
+  return "allow: '" + text +
+         "' lies outside of the listener's own allow, which refuses it; add it there, or leave it "
+         "out here";
 }
 
 Peer read_peer(Table& table, const Listener& listener, const Mistakes& mistakes) {
@@ -68,11 +83,7 @@ Peer read_peer(Table& table, const Listener& listener, const Mistakes& mistakes)
         listener.allow.empty() || std::ranges::any_of(listener.allow, [&](const Network& wide) {
           return do_networks_overlap(wide, network);
         });
-    if (reachable) continue;
-    const std::string text = std::visit([](const auto& each) { return each.to_string(); }, network);
-    table.mistake("allow", "allow: '" + text +
-                               "' lies outside of the listener's own allow, which refuses it; "
-                               "add it there, or leave it out here");
+    if (!reachable) table.mistake("allow", outside_text(network));
   }
   table.finish();
   return peer;
