@@ -4,7 +4,7 @@
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
 #   make soak    kills the gateway while it works, again and again, and counts what was lost
-#   make check   format, includes, linter
+#   make check   format, includes, systemd units, linter
 #   make clean   removes what was built
 
 .PHONY: run build test soak check clean packages

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Checks the sources: format, includes, tidy; by default all. Tidy reads the compile
+# Checks the sources: format, includes, units, tidy; by default all. Tidy reads the compile
 # commands of a configured build folder, build/release or SLUICE_BUILD_FOLDER.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,32 @@ format() {
 
 includes() { python3 tests/check_includes.py; }
 
+# The units are well-formed, and the service exposed to less than 2.0 of 10.
+units() {
+  command -v systemd-analyze > /dev/null || {
+    echo "no systemd-analyze here: conf/sluice.service and conf/sluice.socket are not checked"
+    return 0
+  }
+  # `verify` wants the program to be there; where it will be is not its business here.
+  local folder
+  folder=$(mktemp -d)
+  sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' conf/sluice.service > "$folder/sluice.service"
+  cp conf/sluice.socket "$folder/"
+  local said right=0
+  said=$(systemd-analyze verify --man=no "$folder/sluice.service" "$folder/sluice.socket" 2>&1) ||
+    right=1
+  rm -r "$folder"
+  if [ -n "$said" ]; then
+    echo "$said"
+    right=1
+  fi
+  said=$(systemd-analyze security --no-pager --offline=true --threshold=20 conf/sluice.service 2>&1) || {
+    echo "$said"
+    right=1
+  }
+  return "$right"
+}
+
 # One process a file and two at a time; the file's name stands before what it says.
 tidy() {
   [ -f "$commands/compile_commands.json" ] || {
@@ -37,12 +63,12 @@ tidy() {
 
 commands=${SLUICE_BUILD_FOLDER:-build/release}
 
-for check in "${@:-format includes tidy}"; do
-  # Unquoted on purpose: the default is three words.
+for check in "${@:-format includes units tidy}"; do
+  # Unquoted on purpose: the default is four words.
   for name in $check; do
     case "$name" in
-      format | includes | tidy) ;;
-      *) echo "check.sh: unknown check '$name'; known: format, includes, tidy" >&2; exit 2 ;;
+      format | includes | units | tidy) ;;
+      *) echo "check.sh: unknown check '$name'; known: format, includes, units, tidy" >&2; exit 2 ;;
     esac
     echo "check: $name"
     "$name" || { echo "check failed: $name" >&2; exit 1; }

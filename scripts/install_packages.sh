@@ -4,7 +4,7 @@
 #   scripts/install_packages.sh [build] [check] [optional]     default: build
 #
 # build     to build, test and run
-# check     for `make check`: formatter and linter
+# check     for `make check`: formatter, linter, and what grades the systemd unit
 # optional  other DICOM servers to try Sluice with; their packages start services
 #
 # Does nothing when all are there. Else needs root or sudo.
@@ -17,7 +17,7 @@ build=(
   libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev
   libgmock-dev libgtest-dev python3 python3-pydicom sqlite3
 )
-check=(clang-format-14 clang-tidy-14)
+check=(clang-format-14 clang-tidy-14 systemd)
 optional=(orthanc)
 
 wanted=()

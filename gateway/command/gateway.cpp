@@ -1,6 +1,7 @@
 #include "gateway/command/gateway.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "gateway/base/log.h"
@@ -28,11 +29,12 @@ void report(std::string_view message, const std::vector<std::string>& ids) {
 
 }  // namespace
 
-Result<std::unique_ptr<RunningGateway>> RunningGateway::start(Setup setup) {
+Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
+    Setup setup, std::vector<net::InheritedSocket> inherited) {
   std::unique_ptr<RunningGateway> gateway(new RunningGateway(std::move(setup)));
   if (const auto opened = gateway->open_stores(); !opened) return tl::unexpected(opened.error());
   gateway->report_differences();
-  if (const auto started = gateway->start_network(); !started) {
+  if (const auto started = gateway->start_network(std::move(inherited)); !started) {
     return tl::unexpected(started.error());
   }
   return gateway;
@@ -123,10 +125,10 @@ void RunningGateway::report_differences() const {
             {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});
 }
 
-Result<void> RunningGateway::start_network() {
+Result<void> RunningGateway::start_network(std::vector<net::InheritedSocket> inherited) {
   server_ = std::make_unique<Server>(setup_.config,
                                      Services{*spool_, *queue_, *ledger_, *setup_.pipeline});
-  if (auto started = server_->start(); !started) return started;
+  if (auto started = server_->start(std::move(inherited)); !started) return started;
   dispatcher_ =
       std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_, *setup_.pipeline);
   dispatcher_->start();

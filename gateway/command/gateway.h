@@ -19,6 +19,7 @@
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/net/inherited_sockets.h"
 #include "gateway/queue/age_watch.h"
 #include "gateway/queue/queue.h"
 #include "gateway/receive/server.h"
@@ -28,8 +29,10 @@ namespace sluice::command {
 
 class RunningGateway {
  public:
-  // Errors: configuration, transient or corrupt, with path or port and what to do.
-  [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(Setup setup);
+  // `inherited`: sockets of the service manager. Errors: configuration, transient or
+  // corrupt, with path or port and what to do.
+  [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(
+      Setup setup, std::vector<net::InheritedSocket> inherited);
 
   // In the order of the listeners; port 0 was replaced by the real one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return server_->ports(); }
@@ -53,7 +56,7 @@ class RunningGateway {
   [[nodiscard]] Result<void> open_stores();
   void fault(const std::string& reason) noexcept;
   void check_databases() noexcept;
-  [[nodiscard]] Result<void> start_network();
+  [[nodiscard]] Result<void> start_network(std::vector<net::InheritedSocket> inherited);
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
 

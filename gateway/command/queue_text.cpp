@@ -101,6 +101,7 @@ json to_json(const QueueEntry& entry, const config::Gateway& gateway, Time now) 
                {"calling_ae_title", log::escape(instance.calling_ae_title)},
                {"called_ae_title", log::escape(instance.called_ae_title)},
                {"peer_address", instance.peer_address},
+               {"user_name", log::escape(instance.user_name)},
                {"listener", instance.listener},
                {"sop_class_uid", log::escape(instance.sop_class_uid)},
                {"sop_instance_uid", log::escape(instance.sop_instance_uid)},

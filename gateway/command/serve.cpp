@@ -10,8 +10,10 @@
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
 #include "gateway/command/gateway.h"
+#include "gateway/command/service_manager.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/site_key.h"
+#include "gateway/net/inherited_sockets.h"
 
 namespace sluice::command {
 namespace {
@@ -53,6 +55,10 @@ void run(RunningGateway& gateway, const sigset_t& signals) {
 
 int serve(const std::string& config_file) {
   ::umask(077);
+  // Before any thread starts: both change the environment.
+  const ServiceManager manager;
+  auto inherited = net::take_inherited_sockets();
+  if (!inherited) return fail(inherited.error().message);
   // Before any thread starts, so that all inherit it and the signal comes here.
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -66,9 +72,11 @@ int serve(const std::string& config_file) {
   if (!key) return fail(key.error().message);
   auto setup = load_or_print(config_file, *key);
   if (!setup) return kMistakes;
-  auto gateway = RunningGateway::start(std::move(*setup));
+  auto gateway = RunningGateway::start(std::move(*setup), std::move(*inherited));
   if (!gateway) return fail(gateway.error().message);
+  manager.tell("READY=1");
   run(**gateway, signals);
+  manager.tell("STOPPING=1");
   if (!(*gateway)->stop()) {
     log::warning("a destination hangs; ended without waiting for it");
     std::quick_exit(kOk);  // its deliveries are still in the queue

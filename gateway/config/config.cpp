@@ -52,8 +52,8 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   if (mistakes.list().size() != before) return config;
 
   if (auto gateway = root.table("gateway")) config.gateway = read_gateway(*gateway);
-  config.listeners =
-      read_listeners(read_required_tables(root, "listener", "nothing could be received", mistakes));
+  config.listeners = read_listeners(
+      read_required_tables(root, "listener", "nothing could be received", mistakes), mistakes);
   config.filters = read_filters(root.tables("filter"));
   config.destinations = read_destinations(
       read_required_tables(root, "destination", "nothing could be delivered", mistakes));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gateway/base/log.h"
+#include "gateway/config/network.h"
 #include "gateway/config/table.h"
 
 namespace sluice::config {
@@ -35,12 +36,28 @@ struct Gateway {
   milliseconds discard_quarantined_after{0};  // 0: never
 };
 
+// A calling AE title that has addresses of its own.
+struct Peer {
+  std::string calling_ae_title;  // a glob
+  std::vector<Network> allow;    // never empty
+};
+
+// What becomes of the user that an association names (PS3.7 D.3.3.7).
+enum class UserIdentity {
+  ignore,  // accepted as without
+  refuse,  // the association is rejected
+  pass,    // the name goes on, with the instances
+};
+
 struct Listener {
   std::string name;            // default "listener-PORT"
   std::string address = "::";  // both families; "0.0.0.0", "127.0.0.1", "::1"
   std::uint16_t port = 0;
   std::vector<std::string> ae_titles;          // called; empty: any
   std::vector<std::string> calling_ae_titles;  // globs; empty: any
+  std::vector<Network> allow;                  // who may connect; empty: any
+  std::vector<Peer> peers;                     // of an AE title, all that match count
+  UserIdentity user_identity = UserIdentity::ignore;
   std::vector<std::string> transfer_syntaxes;  // UIDs; empty: all
   std::uint32_t max_pdu = 131072;              // bytes
   milliseconds request_timeout{10'000};        // the whole A-ASSOCIATE-RQ
@@ -63,7 +80,8 @@ struct Destination {
   std::uint16_t port = 0;       // dicom
   std::string folder;           // file: absolute path
   std::string calling_ae_title = "SLUICE";
-  int associations = 2;  // at a time
+  bool user_identity = false;  // is told the user's name, where one came along
+  int associations = 2;        // at a time
   std::uint32_t max_pdu = 131072;
   milliseconds connect_timeout{10'000};
   milliseconds response_timeout{60'000};  // association answer, C-STORE-RSP

@@ -13,6 +13,7 @@ void read_association(Table& table, Destination& destination) {
     table.mistake("calling_ae_title",
                   "AE title '" + log::escape(destination.calling_ae_title) + "' " + *defect);
   }
+  destination.user_identity = table.boolean("user_identity", destination.user_identity);
   constexpr int kMostPerDestination = 64;
   destination.associations =
       read_int(table, "associations", destination.associations, 1, kMostPerDestination);
@@ -43,7 +44,7 @@ Destination read_destination(Table& table, Names& names) {
   const bool is_folder = destination.scheme == "file";
   if (is_folder) {
     for (const char* key : {"calling_ae_title", "associations", "max_pdu", "connect_timeout",
-                            "response_timeout", "idle_timeout"}) {
+                            "response_timeout", "idle_timeout", "user_identity"}) {
       if (!table.has(key)) continue;
       table.mistake(key, std::string(key) + " means nothing for a file: destination; leave it out");
     }

@@ -44,7 +44,7 @@ void check_listener_lists(Table& table, const Listener& listener) {
   }
 }
 
-Listener read_listener(Table& table, Names& names) {
+Listener read_listener(Table& table, Names& names, const Mistakes& mistakes) {
   Listener listener;
   const std::string name = table.string("name", "");
   listener.address = table.string("address", listener.address);
@@ -61,6 +61,7 @@ Listener read_listener(Table& table, Names& names) {
   listener.calling_ae_titles = table.strings("calling_ae_titles", {});
   listener.transfer_syntaxes = table.strings("transfer_syntaxes", {});
   check_listener_lists(table, listener);
+  read_access(table, listener, mistakes);
   listener.max_pdu = read_max_pdu(table, listener.max_pdu);
   listener.request_timeout = read_timeout(table, "request_timeout", listener.request_timeout);
   listener.idle_timeout = read_timeout(table, "idle_timeout", listener.idle_timeout);
@@ -75,12 +76,12 @@ Listener read_listener(Table& table, Names& names) {
 
 }  // namespace
 
-std::vector<Listener> read_listeners(std::vector<Table> tables) {
+std::vector<Listener> read_listeners(std::vector<Table> tables, const Mistakes& mistakes) {
   std::vector<Listener> listeners;
   std::vector<int> lines;
   Names names;
   for (Table& table : tables) {
-    Listener listener = read_listener(table, names);
+    Listener listener = read_listener(table, names, mistakes);
     for (std::size_t index = 0; index < listeners.size(); ++index) {
       const Listener& earlier = listeners[index];
       if (listener.port == 0 || listener.port != earlier.port) continue;

@@ -31,7 +31,10 @@ class Names {
 [[nodiscard]] std::uint32_t read_max_pdu(Table& table, std::uint32_t fallback);
 
 [[nodiscard]] Gateway read_gateway(Table& table);
-[[nodiscard]] std::vector<Listener> read_listeners(std::vector<Table> tables);
+[[nodiscard]] std::vector<Listener> read_listeners(std::vector<Table> tables,
+                                                   const Mistakes& mistakes);
+// The keys that say who may connect. After the address.
+void read_access(Table& table, Listener& listener, const Mistakes& mistakes);
 [[nodiscard]] std::vector<FilterEntry> read_filters(std::vector<Table> tables);
 [[nodiscard]] std::vector<Destination> read_destinations(std::vector<Table> tables);
 // `known`: the names of the destinations.

@@ -131,9 +131,13 @@ class DicomSender : public Sender {
                "its SOP Class UID '" + kind.sop_class_uid +
                    "' cannot be proposed: not of 1 to 64 characters"}};
     }
-    const bool reused = association_ && association_->is_open() && proposed_.contains(kind);
+    // An association has one user (PS3.7 D.3.3.7).
+    const std::string user_name =
+        destination_.user_identity ? payload.identifiers().user_name : std::string();
+    const bool reused = association_ && association_->is_open() && proposed_.contains(kind) &&
+                        user_name == user_name_;
     if (!reused) {
-      const auto opened = associate(kind);
+      const auto opened = associate(kind, user_name);
       if (!opened) return {attempt_of_error(opened.error(), AttemptResult::away)};
     }
     if (const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid)) {
@@ -168,7 +172,7 @@ class DicomSender : public Sender {
 
   // An association for this kind, for all that waits, and for what was sent before:
   // mixed traffic must not open one anew with every change.
-  Result<void> associate(const Kind& kind) {
+  Result<void> associate(const Kind& kind, const std::string& user_name) {
     leave();
     std::set<Kind> kinds = {kind};
     for (const std::set<Kind>* more : {&batch_, &proposed_}) {
@@ -181,6 +185,7 @@ class DicomSender : public Sender {
     options.port = destination_.port;
     options.calling_ae_title = destination_.calling_ae_title;
     options.called_ae_title = destination_.called_ae_title;
+    options.user_name = user_name;
     options.max_pdu = destination_.max_pdu;
     options.connect_timeout = destination_.connect_timeout;
     options.response_timeout = destination_.response_timeout;
@@ -188,6 +193,7 @@ class DicomSender : public Sender {
     auto opened = Requestor::open(options);
     if (!opened) return tl::unexpected(opened.error());
     proposed_ = std::move(kinds);
+    user_name_ = user_name;
     const std::lock_guard lock(mutex_);
     association_.emplace(std::move(*opened));
     return {};
@@ -235,6 +241,7 @@ class DicomSender : public Sender {
   const config::Destination destination_;
   std::set<Kind> batch_;
   std::set<Kind> proposed_;  // with the last association
+  std::string user_name_;    // of the last association
   std::mutex mutex_;         // guards the existence of association_ against interrupt()
   std::optional<Requestor> association_;
   std::atomic<int> interrupts_ = 0;

@@ -61,6 +61,12 @@ std::string status_class(const std::string& status) {
   return status == "0000" ? status : status.substr(0, 2) + "xx";
 }
 
+// For the queue, which is as private as the images. The log gets the outcome without it.
+Outcome with_comment(Outcome outcome, const std::string& comment) {
+  if (!comment.empty()) outcome.reason += ": " + comment;
+  return outcome;
+}
+
 void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
   const std::string status = outcome.status.empty() ? "none" : outcome.status;
   if (outcome.reason.empty()) {
@@ -241,7 +247,12 @@ void Lane::send(Sender& sender, const QueueEntry& entry) {
 void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes,
                   steady_clock::duration took) {
   const Outcome outcome = outcome_of(entry, attempt);
-  services_.queue.finish(outcome);
+  services_.queue.finish(with_comment(outcome, attempt.comment));
+  if (!attempt.comment.empty()) {
+    log::debug("comment of a destination", {{"id", outcome.instance_id},
+                                            {"destination", outcome.destination},
+                                            {"comment", attempt.comment}});
+  }
   const bool delivered = outcome.state == DeliveryState::delivered;
   count("sluice_deliveries_total", {{"destination", destination_.name},
                                     {"outcome", std::string(to_string(outcome.state))},

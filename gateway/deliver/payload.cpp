@@ -50,7 +50,8 @@ Provenance provenance_of(const InstanceRow& instance) {
           instance.sop_class_uid,
           instance.sop_instance_uid,
           instance.received_at,
-          instance.new_sop_instance_uid};
+          instance.new_sop_instance_uid,
+          instance.user_name};
 }
 
 Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance) {
@@ -89,8 +90,10 @@ Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
   };
   identifiers_ = {uid(dicom::tags::kSopClassUid, row.sop_class_uid),
                   uid(dicom::tags::kSopInstanceUid, row.sop_instance_uid),
-                  uid(dicom::tags::kStudyInstanceUid, ""), uid(dicom::tags::kSeriesInstanceUid, ""),
-                  instance.text(dicom::tags::kPatientId)};
+                  uid(dicom::tags::kStudyInstanceUid, ""),
+                  uid(dicom::tags::kSeriesInstanceUid, ""),
+                  instance.text(dicom::tags::kPatientId),
+                  row.user_name};
   return render(instance.patch());
 }
 

@@ -32,6 +32,7 @@ struct Identifiers {
   std::string study_instance_uid;
   std::string series_instance_uid;
   std::string patient_id;
+  std::string user_name;  // for a destination that is told it; "": none
 };
 
 // What the row says of where it came from.

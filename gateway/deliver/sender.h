@@ -29,6 +29,9 @@ struct Attempt {
   std::string status;       // DIMSE status, "B000"; "" when there was no answer
   std::string reason;       // "" for plain success; to be escaped by whoever shows it
   bool is_damaged = false;  // the spooled file is not what was received
+  // The destination's own words, for the queue. They may name the patient: never logged
+  // above debug. To be escaped by whoever shows them.
+  std::string comment = {};
 };
 
 // What a C-STORE status means (PS3.4 Table B.2-1, PS3.7 Annex C).

@@ -59,7 +59,7 @@ Attempt attempt_of_status(std::uint16_t status, const std::string& error_comment
   const Meaning meaning = meaning_of(status);
   Attempt attempt{meaning.result, code.data(), meaning.reason};
   if (status != 0x0000 && !error_comment.empty()) {
-    attempt.reason += ": " + error_comment.substr(0, kLongestComment);
+    attempt.comment = error_comment.substr(0, kLongestComment);
   }
   return attempt;
 }

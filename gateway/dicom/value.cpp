@@ -186,9 +186,10 @@ std::optional<std::string> tags_from(std::string_view text, bool big_endian) {
   return value;
 }
 
+// Without the text itself: it may be a patient's, and the message ends in a log.
 tl::unexpected<Error> no_value(Vr vr, std::string_view text) {
-  return failure(ErrorCode::permanent,
-                 "'" + std::string(text.substr(0, 64)) + "' is no value of VR " + to_string(vr));
+  return failure(ErrorCode::permanent, "a text of " + std::to_string(text.size()) +
+                                           " bytes is no value of VR " + to_string(vr));
 }
 
 }  // namespace

@@ -40,6 +40,10 @@ std::string place_text(const ListenerOptions& options) {
   return options.address + " port " + std::to_string(options.port);
 }
 
+std::optional<Objection> objection_of(const Rejection& rejection) {
+  return Objection{rejection, reason_text(rejection)};
+}
+
 void count_outcome(const char* outcome, std::string_view reason) {
   count("sluice_associations_total", {{"outcome", outcome}, {"reason", std::string(reason)}});
 }
@@ -49,16 +53,17 @@ void count_outcome(const char* outcome, std::string_view reason) {
 class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
  public:
   State(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
-        const StopSignal* stop)
+        const StopSignal* stop, RefusalHook refused)
       : limits_(limits),
         policy_(std::move(policy)),
         handler_(std::move(handler)),
         stop_(stop),
+        refusals_(std::move(refused)),
         slots_(std::make_shared<Slots>(limits.associations, limits.associations_per_address)) {
     for (ListenerOptions& options : listeners) listeners_.emplace_back(std::move(options), io_);
   }
 
-  Result<void> start();
+  Result<void> start(std::vector<InheritedSocket> inherited);
   std::vector<std::uint16_t> ports() const;
   void stop();
 
@@ -75,6 +80,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   using Clients = std::list<std::shared_ptr<HalfOpen>>;
 
   static Result<void> open(Listener& entry);
+  static Result<void> adopt(Listener& entry, InheritedSocket inherited);
   static error_code try_open(Listener& entry, const asio::ip::address& address);
   void accept(std::size_t index);
   void accepted(std::size_t index, const error_code& error, tcp::socket socket);
@@ -82,7 +88,8 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   void make_room(const std::string& address);
   void done(const std::shared_ptr<HalfOpen>& client, HalfOpen::Outcome outcome);
   void requested(const std::shared_ptr<HalfOpen>& client);
-  void reject(const std::shared_ptr<HalfOpen>& client, const Rejection& rejection,
+  bool is_refused(const Listener& entry, const tcp::endpoint& peer, tcp::socket& socket);
+  void reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
               const AssociateRequest& request);
   void abort(const std::shared_ptr<HalfOpen>& client, Abort reason, std::string_view text);
   void run() noexcept;
@@ -93,6 +100,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   Policy policy_;
   Handler handler_;
   const StopSignal* stop_;
+  Refusals refusals_;
   std::shared_ptr<Slots> slots_;
   Clients clients_;  // oldest first
   std::thread thread_;
@@ -102,9 +110,17 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   }
 };
 
-Result<void> Acceptor::State::start() {
+Result<void> Acceptor::State::start(std::vector<InheritedSocket> inherited) {
+  std::vector<ListenerPlace> places;
+  for (const Listener& entry : listeners_) {
+    places.push_back({entry.options.name, entry.options.port});
+  }
+  auto sockets = assign_to_listeners(std::move(inherited), places);
+  if (!sockets) return tl::unexpected<Error>(sockets.error());
+  auto socket = sockets->begin();
   for (Listener& entry : listeners_) {
-    auto opened = open(entry);
+    InheritedSocket given = std::move(*socket++);
+    auto opened = given.socket.is_valid() ? adopt(entry, std::move(given)) : open(entry);
     if (opened) continue;
     for (Listener& other : listeners_) {
       error_code ignored;
@@ -181,6 +197,22 @@ Result<void> Acceptor::State::open(Listener& entry) {
   return {};
 }
 
+Result<void> Acceptor::State::adopt(Listener& entry, InheritedSocket inherited) {
+  error_code error;
+  entry.acceptor.assign(inherited.is_v6 ? tcp::v6() : tcp::v4(), inherited.socket.get(), error);
+  if (error) {
+    return failure(ErrorCode::configuration,
+                   "listener '" + entry.options.name +
+                       "': cannot use its inherited socket: " + error.message());
+  }
+  static_cast<void>(inherited.socket.release());
+  entry.port = inherited.port;
+  log::info(
+      "listening",
+      {{"listener", entry.options.name}, {"inherited", inherited.name}, {"port", entry.port}});
+  return {};
+}
+
 std::vector<std::uint16_t> Acceptor::State::ports() const {
   std::vector<std::uint16_t> ports;
   for (const Listener& entry : listeners_) ports.push_back(entry.port);
@@ -227,7 +259,7 @@ void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::
     error_code gone;
     const tcp::endpoint peer = socket.remote_endpoint(gone);
     static_cast<void>(::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC));
-    if (!gone) {
+    if (!gone && !is_refused(entry, peer, socket)) {
       const std::string address = address_text(peer);
       make_room(address);
       auto client =
@@ -241,6 +273,21 @@ void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::
     log::error("a connection was dropped", {{"reason", exception.what()}});
   }
   accept(index);
+}
+
+// Closed by a reset: a flood of strangers leaves no state behind, not even TIME_WAIT.
+bool Acceptor::State::is_refused(const Listener& entry, const tcp::endpoint& peer,
+                                 tcp::socket& socket) {
+  const auto& allow = entry.options.allow;
+  if (allow.empty() || config::is_in_any(allow, peer.address())) return false;
+  error_code ignored;
+  socket.set_option(tcp::socket::linger(true, 0), ignored);
+  socket.close(ignored);
+  refusals_.tell({.of = Refusal::Of::connection,
+                  .listener = entry.options.name,
+                  .peer_address = address_text(peer),
+                  .reason = "address not allowed"});
+  return true;
 }
 
 // The oldest half-open connection gives way: a client that means it needs milliseconds.
@@ -293,15 +340,15 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
   client->answer_and_close(encode(reason));
 }
 
-void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Rejection& rejection,
+void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
                              const AssociateRequest& request) {
-  count_outcome("rejected", reason_text(rejection));
-  log::warning("association rejected", {{"peer_address", client->address()},
-                                        {"listener", listener(client->listener()).options.name},
-                                        {"calling_ae_title", request.calling_ae_title},
-                                        {"called_ae_title", request.called_ae_title},
-                                        {"reason", reason_text(rejection)}});
-  client->answer_and_close(encode(rejection));
+  refusals_.tell({.of = Refusal::Of::association,
+                  .listener = listener(client->listener()).options.name,
+                  .peer_address = client->address(),
+                  .calling_ae_title = request.calling_ae_title,
+                  .called_ae_title = request.called_ae_title,
+                  .reason = objection.reason});
+  client->answer_and_close(encode(objection.answer));
 }
 
 void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
@@ -311,19 +358,21 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
     abort(client, kAbortInvalidParameter, request.error().message);
     return;
   }
-  auto rejection = request->unsupported;
-  if (!rejection && request->called_ae_title.empty()) rejection = kCalledAeTitleNotRecognized;
-  if (!rejection && request->calling_ae_title.empty()) rejection = kCallingAeTitleNotRecognized;
-  if (!rejection) rejection = policy_(client->listener(), *request);
-  if (rejection) {
-    reject(client, *rejection, *request);
+  auto unsupported = request->unsupported;
+  if (!unsupported && request->called_ae_title.empty()) unsupported = kCalledAeTitleNotRecognized;
+  if (!unsupported && request->calling_ae_title.empty()) unsupported = kCallingAeTitleNotRecognized;
+  const auto objection = unsupported ? objection_of(*unsupported)
+                                     : policy_(client->listener(), client->address(), *request);
+  if (objection) {
+    reject(client, *objection, *request);
     return;
   }
   std::unique_ptr<Slot> slot = slots_->take(client->address());
   if (slot == nullptr) {
-    reject(client, kLocalLimitExceeded, *request);
+    reject(client, *objection_of(kLocalLimitExceeded), *request);
     return;
   }
+  if (request->user_identity) blank_user_identity(bytes);
   FileDescriptor socket(client->release_socket());
   if (!socket.is_valid()) {
     log::error("a connection was lost on its way to its thread",
@@ -361,16 +410,16 @@ void Acceptor::State::stop() {
 }
 
 Acceptor::Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy,
-                   Handler handler, const StopSignal* stop)
+                   Handler handler, const StopSignal* stop, RefusalHook refused)
     : state_(std::make_shared<State>(std::move(listeners), limits, std::move(policy),
-                                     std::move(handler), stop)) {}
+                                     std::move(handler), stop, std::move(refused))) {}
 
 Acceptor::~Acceptor() {
   stop();
 }
 
-Result<void> Acceptor::start() {
-  return state_->start();
+Result<void> Acceptor::start(std::vector<InheritedSocket> inherited) {
+  return state_->start(std::move(inherited));
 }
 std::vector<std::uint16_t> Acceptor::ports() const {
   return state_->ports();

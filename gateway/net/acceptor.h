@@ -1,7 +1,8 @@
 // The accepting side up to the A-ASSOCIATE-RQ: listeners on IPv4 and IPv6, each
 // request read and checked whole under one deadline, without a thread per client.
 //
-// What is refused here never costs a thread: a request that is broken (A-ABORT), not
+// What is refused here never costs a thread: a client from an address that the listener
+// does not allow (closed before a byte is read), a request that is broken (A-ABORT), not
 // to be had or against the policy (permanent A-ASSOCIATE-RJ), or above a limit
 // (transient A-ASSOCIATE-RJ). A flood of half-open connections pushes out its own
 // oldest ones, per address and in all, so that who sends its request at once is served.
@@ -19,16 +20,20 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/config/network.h"
 #include "gateway/net/associate_request.h"
 #include "gateway/net/connection.h"
+#include "gateway/net/inherited_sockets.h"
+#include "gateway/net/refusal.h"
 #include "gateway/net/stop_signal.h"
 
 namespace sluice::net {
 
 struct ListenerOptions {
   std::string name;
-  std::string address = "::";  // takes both families, or IPv4 where there is no IPv6
-  std::uint16_t port = 0;      // 0: a free one
+  std::string address = "::";          // takes both families, or IPv4 where there is no IPv6
+  std::uint16_t port = 0;              // 0: a free one
+  std::vector<config::Network> allow;  // a client elsewhere is closed at once
   std::chrono::milliseconds request_timeout{10'000};  // from accept to the last byte of the RQ
   Timeouts timeouts;                                  // of the association
 };
@@ -57,23 +62,31 @@ struct Arrival {
   std::unique_ptr<Slot> slot;
 };
 
+// Why a request is not accepted: what the peer is told, and what the log says.
+struct Objection {
+  Rejection answer;
+  std::string_view reason;  // one of a few fixed texts
+};
+
 class Acceptor {
  public:
-  // The rejection for a request that is against the rules, or nullopt.
-  using Policy =
-      std::function<std::optional<Rejection>(std::size_t listener, const AssociateRequest&)>;
+  // What is to be said against a request by the rules, or nullopt.
+  using Policy = std::function<std::optional<Objection>(
+      std::size_t listener, const std::string& peer_address, const AssociateRequest&)>;
   // Takes the association over. False: it cannot be served now, and is rejected.
   using Handler = std::function<bool(Arrival&)>;
 
-  // `stop` goes into every connection and must outlive them.
+  // `stop` goes into every connection and must outlive them. `refused` hears of each
+  // client that is turned away.
   Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
-           const StopSignal* stop);
+           const StopSignal* stop, RefusalHook refused = {});
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // Binds all listeners or none. Errors: configuration, with address and port.
-  [[nodiscard]] Result<void> start();
+  // Binds all listeners or none, but those that a socket is inherited for. Errors:
+  // configuration, with address and port.
+  [[nodiscard]] Result<void> start(std::vector<InheritedSocket> inherited = {});
 
   // In the order of the listeners; after start().
   [[nodiscard]] std::vector<std::uint16_t> ports() const;

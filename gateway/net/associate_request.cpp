@@ -1,5 +1,6 @@
 #include "gateway/net/associate_request.h"
 
+#include <algorithm>
 #include <bitset>
 #include <string_view>
 #include <utility>
@@ -27,6 +28,11 @@ constexpr std::uint8_t kImplementationVersionNameItem = 0x55;
 constexpr std::uint8_t kExtendedNegotiationItem = 0x56;
 constexpr std::uint8_t kUserIdentityItem = 0x58;
 constexpr std::uint8_t kUserIdentityResponseItem = 0x59;
+constexpr std::uint8_t kUnassignedItem = 0x7F;  // ignored, as all that are unknown
+
+// Types of user identity (PS3.7 Table D.3-14).
+constexpr std::uint8_t kUserName = 1;
+constexpr std::uint8_t kUserNameAndPasscode = 2;
 
 using Bytes = std::span<const std::byte>;
 
@@ -128,6 +134,22 @@ Result<RequestedContext> parse_context(Bytes value) {
   return context;
 }
 
+// Type, response flag, then two fields with their lengths (PS3.7 D.3.3.7.1). The flag asks
+// for a positive response, which only who has authenticated the user may give: not read.
+std::string parse_user_identity(Bytes value, AssociateRequest& request) {
+  if (value.size() < 6) return "the user identity item is too short";
+  const std::size_t primary = short_at(value, 2);
+  if (value.size() < 6 + primary || value.size() != 6 + primary + short_at(value, 4 + primary)) {
+    return "the lengths in the user identity item do not add up";
+  }
+  UserIdentity identity{std::to_integer<std::uint8_t>(value[0]), {}};
+  if (identity.type == kUserName || identity.type == kUserNameAndPasscode) {
+    identity.user_name = text_of(value.subspan(4, primary));
+  }
+  request.user_identity = std::move(identity);
+  return {};
+}
+
 // The text of the mistake; "" when there is none.
 std::string parse_user_item(const Item& item, AssociateRequest& request, std::bitset<256>& seen) {
   const bool again = seen.test(item.type);
@@ -164,17 +186,9 @@ std::string parse_user_item(const Item& item, AssociateRequest& request, std::bi
         return "the lengths in an extended negotiation item do not add up";
       }
       return {};
-    case kUserIdentityItem: {
-      // Type, response flag, then two fields with their lengths (PS3.7 D.3.3.7).
+    case kUserIdentityItem:
       if (again) return "two user identity items";
-      if (item.value.size() < 6) return "the user identity item is too short";
-      const std::size_t primary = short_at(item.value, 2);
-      if (item.value.size() < 6 + primary ||
-          item.value.size() != 6 + primary + short_at(item.value, 4 + primary)) {
-        return "the lengths in the user identity item do not add up";
-      }
-      return {};
-    }
+      return parse_user_identity(item.value, request);
     case kUserIdentityResponseItem:
       // Of an answer. dcmnet would take it for a second identity, and leak the first.
       return "a user identity response in a request";
@@ -268,6 +282,24 @@ Result<AssociateRequest> parse_associate_request(Bytes pdu) {
   const std::string mistake = parse_items(body.subspan(kFixedLength), request);
   if (!mistake.empty()) return bad(mistake);
   return request;
+}
+
+void blank_user_identity(std::span<std::byte> pdu) {
+  Items items(pdu.subspan(kPduHeaderLength + kFixedLength));
+  while (!items.at_end()) {
+    const auto item = items.next();
+    if (!item) return;
+    if (item->type != kUserInformationItem) continue;
+    Items user_items(item->value);
+    while (!user_items.at_end()) {
+      const auto user_item = user_items.next();
+      if (!user_item) return;
+      if (user_item->type != kUserIdentityItem) continue;
+      const auto place = static_cast<std::size_t>(user_item->value.data() - pdu.data());
+      pdu[place - 4] = std::byte{kUnassignedItem};
+      std::ranges::fill(pdu.subspan(place, user_item->value.size()), std::byte{0});
+    }
+  }
 }
 
 }  // namespace sluice::net

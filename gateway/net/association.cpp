@@ -23,7 +23,8 @@ constexpr std::size_t kPdvOverhead = 12;          // PDU and PDV heads, as dcmne
 constexpr std::size_t kMaxTransferSyntaxes = 50;  // dcmnet's DICOM_MAXTRANSFERSYNTAXES
 constexpr std::size_t kMaxUidLength = 64;
 constexpr std::size_t kMaxAeTitleLength = 16;
-constexpr long kLeastMaxPdu = 14;  // one byte in each PDV
+constexpr std::size_t kMaxUserName = 1024;  // dcmnet has room for 65,535
+constexpr long kLeastMaxPdu = 14;           // one byte in each PDV
 
 std::uint32_t usable_max_pdu(std::uint32_t max_pdu) {
   const std::uint32_t even = max_pdu & ~std::uint32_t{1};
@@ -141,6 +142,10 @@ Result<void> check_options(const RequestorOptions& options) {
       return bad("the AE title '" + title + "' is not 1 to 16 characters long");
     }
   }
+  if (options.user_name.size() > kMaxUserName ||
+      options.user_name.find('\0') != std::string::npos) {
+    return bad("a user name that is too long, or no text");  // itself not for a log
+  }
   if (options.contexts.empty() || options.contexts.size() > kMaxContexts) {
     return bad(std::to_string(options.contexts.size()) +
                " presentation contexts to propose; 1 to 128 are possible");
@@ -176,6 +181,10 @@ Result<Parameters> make_parameters(const RequestorOptions& options) {
   }
   if (condition.good()) {
     condition = ASC_setPresentationAddresses(made, "127.0.0.1", hand_over_address());
+  }
+  if (condition.good() && !options.user_name.empty()) {
+    // Without a positive response: what the peer thinks of the user shows in its answers.
+    condition = ASC_setIdentRQUserOnly(made, options.user_name.c_str(), OFFalse);
   }
   for (std::size_t i = 0; condition.good() && i < options.contexts.size(); ++i) {
     const ProposedContext& context = options.contexts[i];

@@ -38,6 +38,7 @@ struct Rejection {
 
 inline constexpr Rejection kApplicationContextNotSupported{Rejection::permanent, Rejection::user,
                                                            2};
+inline constexpr Rejection kNoReasonGiven{Rejection::permanent, Rejection::user, 1};
 inline constexpr Rejection kCallingAeTitleNotRecognized{Rejection::permanent, Rejection::user, 3};
 inline constexpr Rejection kCalledAeTitleNotRecognized{Rejection::permanent, Rejection::user, 7};
 inline constexpr Rejection kProtocolVersionNotSupported{Rejection::permanent,

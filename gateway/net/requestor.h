@@ -41,6 +41,7 @@ struct RequestorOptions {
   std::uint32_t max_pdu = 131072;
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds response_timeout{60'000};
+  std::string user_name;  // sent as user identity of type 1 (PS3.7 D.3.3.7); "": none is sent
   std::vector<ProposedContext> contexts;  // at most 128; ids are given in order
 };
 

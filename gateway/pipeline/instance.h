@@ -31,6 +31,7 @@ struct Provenance {
   std::chrono::system_clock::time_point received_at;
   // Given because another instance has (0000,1000) with other bytes; "": none.
   std::string new_sop_instance_uid = {};
+  std::string user_name = {};  // where the listener passes it on; never logged
 };
 
 // How an edit is remembered in the data set (PS3.3 C.12.1.1.9).

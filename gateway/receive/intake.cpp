@@ -278,6 +278,7 @@ InstanceRow Intake::instance_row(const StoredFile& stored, const dicom::Header& 
   row.data_set_offset = stored.data_set_offset;
   row.data_set_length = stored.data_set_length;
   row.digest = stored.digest;
+  row.user_name = provenance_.user_name;
   return row;
 }
 

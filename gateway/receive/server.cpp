@@ -24,6 +24,7 @@ std::vector<net::ListenerOptions> listener_options(const config::Config& config)
     options.name = listener.name;
     options.address = listener.address;
     options.port = listener.port;
+    options.allow = listener.allow;
     options.request_timeout = listener.request_timeout;
     options.timeouts = {listener.idle_timeout, listener.stall_timeout, listener.message_timeout};
     all.push_back(std::move(options));
@@ -42,24 +43,26 @@ net::Limits limits(const config::Config& config) {
 
 class Server::State {
  public:
-  State(config::Config config, Services services)
+  State(config::Config config, Services services, net::RefusalHook refused)
       : config_(std::move(config)),
         services_(services),
         acceptor_(
             listener_options(config_), limits(config_),
-            [this](std::size_t listener, const net::AssociateRequest& request) {
-              return check_ae_titles(config_.listeners[listener], request);
+            [this](std::size_t listener, const std::string& peer_address,
+                   const net::AssociateRequest& request) {
+              return check_request(config_.listeners[listener], peer_address, request);
             },
-            [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_) {}
+            [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_,
+            std::move(refused)) {}
   ~State() { stop(std::chrono::milliseconds(0)); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
-  Result<void> start() {
+  Result<void> start(std::vector<net::InheritedSocket> inherited) {
     if (const auto network = net::dcmnet_network(); !network) {
       return tl::unexpected<Error>(network.error());
     }
-    return acceptor_.start();
+    return acceptor_.start(std::move(inherited));
   }
 
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_.ports(); }
@@ -140,12 +143,12 @@ void Server::State::stop(std::chrono::milliseconds drain_timeout) {
   reap();
 }
 
-Server::Server(const config::Config& config, Services services)
-    : state_(std::make_unique<State>(config, services)) {}
+Server::Server(const config::Config& config, Services services, net::RefusalHook refused)
+    : state_(std::make_unique<State>(config, services, std::move(refused))) {}
 Server::~Server() = default;
 
-Result<void> Server::start() {
-  return state_->start();
+Result<void> Server::start(std::vector<net::InheritedSocket> inherited) {
+  return state_->start(std::move(inherited));
 }
 std::vector<std::uint16_t> Server::ports() const {
   return state_->ports();

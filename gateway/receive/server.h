@@ -13,6 +13,8 @@
 #include "gateway/base/error.h"
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/net/inherited_sockets.h"
+#include "gateway/net/refusal.h"
 #include "gateway/pipeline/pipeline.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
@@ -29,13 +31,15 @@ struct Services {
 
 class Server {
  public:
-  Server(const config::Config& config, Services services);
+  // `refused` hears of each client that is turned away; see net::RefusalHook.
+  Server(const config::Config& config, Services services, net::RefusalHook refused = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Errors: configuration, with address and port.
-  [[nodiscard]] Result<void> start();
+  // `inherited`: listen already, for listeners that then bind nothing. Errors:
+  // configuration, with address and port.
+  [[nodiscard]] Result<void> start(std::vector<net::InheritedSocket> inherited = {});
 
   // The ports in the order of the configuration; port 0 was replaced by the real one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const;

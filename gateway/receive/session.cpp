@@ -206,6 +206,9 @@ Provenance Session::provenance(const net::ReceivedCommand& received) const {
   provenance.listener = listener_.name;
   provenance.sop_class_uid = received.set.text(command::kAffectedSopClassUid);
   provenance.sop_instance_uid = received.set.text(command::kAffectedSopInstanceUid);
+  if (listener_.user_identity == config::UserIdentity::pass && request_.user_identity) {
+    provenance.user_name = request_.user_identity->user_name;
+  }
   // The queue keeps microseconds; the time must be the same when it is read back.
   provenance.received_at =
       std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());

@@ -113,6 +113,9 @@ TEST_F(FullConfiguration, HoldsTheListenersDefaults) {
   EXPECT_EQ(shown.address, usual.address);
   EXPECT_EQ(shown.ae_titles, usual.ae_titles);
   EXPECT_EQ(shown.calling_ae_titles, usual.calling_ae_titles);
+  EXPECT_EQ(shown.allow, usual.allow);
+  EXPECT_THAT(shown.peers, IsEmpty());
+  EXPECT_EQ(shown.user_identity, usual.user_identity);
   EXPECT_EQ(shown.transfer_syntaxes, usual.transfer_syntaxes);
   EXPECT_EQ(shown.max_pdu, usual.max_pdu);
   EXPECT_EQ(shown.request_timeout, usual.request_timeout);
@@ -126,6 +129,7 @@ TEST_F(FullConfiguration, HoldsTheDestinationsDefaults) {
   const Destination& shown = config_.destinations[0];
   const Destination usual;
   EXPECT_EQ(shown.calling_ae_title, usual.calling_ae_title);
+  EXPECT_EQ(shown.user_identity, usual.user_identity);
   EXPECT_EQ(shown.associations, usual.associations);
   EXPECT_EQ(shown.max_pdu, usual.max_pdu);
   EXPECT_EQ(shown.connect_timeout, usual.connect_timeout);

@@ -62,6 +62,41 @@ TEST(DicomSender, ProposesWhatItSentBeforeToo) {
   EXPECT_TRUE(wait_until([&] { return sending.pacs.releases() == 1; }));
 }
 
+// The user identity items that the PACS got, one for each association; "" where none.
+std::vector<std::string> identities(const ScriptedPacs& pacs) {
+  std::vector<std::string> all;
+  for (const std::string& request : pacs.requests()) {
+    const std::size_t at = request.find(std::string("\x58\0", 2), 74);
+    all.push_back(at == std::string::npos ? "" : request.substr(at));
+  }
+  return all;
+}
+
+std::string user_item(const std::string& name) {
+  return item(0x58, std::string{1, 0} + big16(name.size()) + name + big16(0));
+}
+
+TEST(DicomSender, TellsTheUsersNameAndOpensAnewWhenItChanges) {
+  Sending sending({}, "user_identity = true\n");
+  ReceivedData data = small_instance("1.2.3");
+  for (const char* name : {"", "ann", "ann", "b\xC3\xB6rge", ""}) {
+    data.user_name = name;
+    EXPECT_EQ(sending.send(data).result, AttemptResult::delivered);
+  }
+  EXPECT_EQ(identities(sending.pacs),
+            (std::vector<std::string>{"", user_item("ann"), user_item("b\xC3\xB6rge"), ""}));
+}
+
+TEST(DicomSender, TellsNoUserUnlessItIsAskedTo) {
+  Sending sending;
+  ReceivedData data = small_instance("1.2.3");
+  for (const char* name : {"ann", "bob"}) {
+    data.user_name = name;
+    EXPECT_EQ(sending.send(data).result, AttemptResult::delivered);
+  }
+  EXPECT_EQ(identities(sending.pacs), std::vector<std::string>{""});
+}
+
 TEST(DicomSender, NegotiatesForTheWholeBatch) {
   Sending sending;
   std::vector<QueueEntry> batch(3);

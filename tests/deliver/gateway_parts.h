@@ -53,6 +53,7 @@ struct ReceivedData {
   std::string sop_instance_uid = "1.2.3.4.5";
   std::string transfer_syntax_uid = kImplicit;
   std::string data_set = {};
+  std::string user_name = {};
 };
 
 inline ReceivedData small_instance(const std::string& sop_instance_uid,
@@ -101,6 +102,7 @@ class GatewayParts {
     row.data_set_offset = stored.data_set_offset;
     row.data_set_length = stored.data_set_length;
     row.digest = stored.digest;
+    row.user_name = data.user_name;
     std::vector<DeliveryRow> deliveries;
     for (const std::string& destination : destinations) {
       DeliveryRow delivery;

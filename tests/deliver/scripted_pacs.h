@@ -86,6 +86,11 @@ class ScriptedPacs {
     }
     return count;
   }
+  // The A-ASSOCIATE-RQs, in order.
+  [[nodiscard]] std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
   [[nodiscard]] int associations() const { return associations_; }
   [[nodiscard]] int releases() const { return releases_; }
   [[nodiscard]] int aborts() const { return aborts_; }
@@ -126,6 +131,10 @@ class ScriptedPacs {
   void serve(RawPeer& peer) {
     const std::string request = peer.receive_pdu();
     if (request.empty() || request[0] != 1) return;
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
     switch (greeting_.load()) {
       case Greeting::accept:
         break;
@@ -283,6 +292,7 @@ class ScriptedPacs {
   std::string refused_class_;
   std::vector<StoredByPacs> stored_;
   std::list<Serving> threads_;  // of the accepting thread, and after it
+  std::vector<std::string> requests_;
   std::thread acceptor_;
 };
 

@@ -48,11 +48,13 @@ TEST(Status, OfAllPossibleOnesOnlyFourMeanDelivered) {
   EXPECT_EQ(delivered, 4);
 }
 
-TEST(Status, KeepsTheCommentOfThePeerWithItsMeaning) {
-  EXPECT_EQ(attempt_of_status(0xC123, "bad\nUID").reason, "cannot understand: bad\nUID");
+TEST(Status, KeepsTheCommentOfThePeerApartFromItsMeaning) {
+  EXPECT_EQ(attempt_of_status(0xC123, "bad\nUID").reason, "cannot understand");
+  EXPECT_EQ(attempt_of_status(0xC123, "bad\nUID").comment, "bad\nUID");
   EXPECT_EQ(attempt_of_status(0xC123, "").status, "C123");
   EXPECT_EQ(attempt_of_status(0x0000, "thanks").reason, "");
-  EXPECT_LT(attempt_of_status(0xA700, std::string(16'000, 'x')).reason.size(), 300U);
+  EXPECT_EQ(attempt_of_status(0x0000, "thanks").comment, "");
+  EXPECT_LT(attempt_of_status(0xA700, std::string(16'000, 'x')).comment.size(), 300U);
 }
 
 TEST(Status, ErrorsButTransientOnesAreForAPerson) {

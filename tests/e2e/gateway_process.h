@@ -81,10 +81,11 @@ class GatewayProcess {
     if (!file.flush()) throw std::runtime_error("cannot write " + config_file());
   }
 
-  // Returns when it listens. Throws, with its log, when it does not.
-  void start() {
-    process_ = std::make_unique<Process>(
-        std::vector<std::string>{SLUICE_PROGRAM, "serve", "--config", config_file()});
+  // Returns when it listens. Throws, with its log, when it does not. `launcher` is a
+  // program with its arguments that becomes the gateway.
+  void start(std::vector<std::string> launcher = {}) {
+    launcher.insert(launcher.end(), {SLUICE_PROGRAM, "serve", "--config", config_file()});
+    process_ = std::make_unique<Process>(std::move(launcher));
     const auto listening = wait_for_line("listening");
     if (!listening) throw std::runtime_error("the gateway does not listen: " + process_->output());
     port_ = listening->at("port").get<std::uint16_t>();

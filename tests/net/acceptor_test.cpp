@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include "gateway/base/counter.h"
 #include "gateway/net/association.h"
 #include "gateway/net/transport.h"
 #include "tests/support/process.h"
@@ -27,8 +28,9 @@ class Host {
                 const std::vector<std::string>& addresses = {"127.0.0.1"})
       : acceptor_(
             options(addresses, request_timeout), limits,
-            [this](std::size_t listener, const AssociateRequest& request) {
-              return policy ? policy(listener, request) : std::nullopt;
+            [this](std::size_t listener, const std::string& address,
+                   const AssociateRequest& request) {
+              return policy ? policy(listener, address, request) : std::nullopt;
             },
             [this](Arrival& arrival) { return take(arrival); }, &stop_) {
     EXPECT_TRUE(dcmnet_network());
@@ -203,13 +205,89 @@ TEST(Acceptor, RejectsWhatItDoesNotSupportByTheStandardsReason) {
 
 TEST(Acceptor, AsksThePolicy) {
   Host host;
-  host.policy = [](std::size_t, const AssociateRequest& request) {
-    return request.calling_ae_title == "TEST" ? std::optional(kCallingAeTitleNotRecognized)
-                                              : std::nullopt;
+  host.policy = [](std::size_t, const std::string& address, const AssociateRequest& request) {
+    return request.calling_ae_title == "TEST" && address == "127.0.0.1"
+               ? std::optional(Objection{kCallingAeTitleNotRecognized, "a test"})
+               : std::nullopt;
   };
   const RawPeer peer = RawPeer::connect(host.port());
   peer.send(RequestParts().bytes());
   EXPECT_EQ(peer.receive(100), reject_pdu(1, 1, 3));
+}
+
+TEST(Acceptor, ClosesAClientFromElsewhereBeforeItSaysAWord) {
+  std::mutex mutex;
+  std::vector<std::string> refused;
+  Acceptor acceptor(
+      {{.name = "guarded",
+        .address = "::",
+        .allow = {*config::parse_network("127.0.0.2/32"), *config::parse_network("::1/128")}}},
+      {}, [](auto&&...) { return std::nullopt; }, [](Arrival&) { return false; }, nullptr,
+      [&](const Refusal& refusal) {
+        const std::lock_guard lock(mutex);
+        EXPECT_EQ(refusal.of, Refusal::Of::connection);
+        EXPECT_EQ(refusal.listener, "guarded");
+        EXPECT_EQ(refusal.reason, "address not allowed");
+        refused.emplace_back(refusal.peer_address);
+      });
+  ASSERT_TRUE(acceptor.start());
+  const Labels labels = {{"outcome", "refused"}, {"reason", "address not allowed"}};
+  const auto before = counted("sluice_associations_total", labels);
+  for (int i = 0; i < 100; ++i) {
+    const RawPeer stranger = RawPeer::connect(acceptor.ports()[0]);
+    EXPECT_TRUE(stranger.is_closed());
+  }
+  // The IPv4 address that an IPv6 socket shows as a mapped one is the same address.
+  const RawPeer known = RawPeer::connect(acceptor.ports()[0], "127.0.0.2");
+  known.send(RequestParts().bytes());
+  EXPECT_EQ(known.receive(100), reject_pdu(2, 3, 1)) << "the handler's answer";
+  EXPECT_EQ(counted("sluice_associations_total", labels), before + 100);
+  acceptor.stop();
+  EXPECT_EQ(refused, std::vector<std::string>(100, "127.0.0.1"));
+}
+
+TEST(Acceptor, TellsOfEachRejection) {
+  std::mutex mutex;
+  std::vector<std::string> told;
+  Acceptor acceptor(
+      {{.name = "test", .address = "127.0.0.1"}}, {},
+      [](auto&&...) {
+        return std::optional(Objection{kCallingAeTitleNotRecognized, "not its own"});
+      },
+      [](Arrival&) { return false; }, nullptr,
+      [&](const Refusal& refusal) {
+        const std::lock_guard lock(mutex);
+        EXPECT_EQ(refusal.of, Refusal::Of::association);
+        told.push_back(std::string(refusal.calling_ae_title) + " to " +
+                       std::string(refusal.called_ae_title) + ": " + std::string(refusal.reason));
+      });
+  ASSERT_TRUE(acceptor.start());
+  const RawPeer peer = RawPeer::connect(acceptor.ports()[0]);
+  peer.send(RequestParts().bytes());
+  EXPECT_EQ(peer.receive(100), reject_pdu(1, 1, 3));
+  acceptor.stop();
+  EXPECT_EQ(told, (std::vector<std::string>{"TEST to SLUICE: not its own"}));
+}
+
+TEST(Acceptor, TakesOverASocketThatListensAlready) {
+  int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::listen(descriptor, 16), 0);  // on a port that the system chooses
+  sockaddr_in address{};
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  std::vector<InheritedSocket> inherited(1);
+  inherited[0] = {FileDescriptor(descriptor), "second", ntohs(address.sin_port), false};
+  Acceptor acceptor(
+      {{.name = "first", .address = "127.0.0.1"}, {.name = "second", .address = "127.0.0.1"}}, {},
+      [](auto&&...) { return std::nullopt; }, [](Arrival&) { return false; }, nullptr);
+  ASSERT_TRUE(acceptor.start(std::move(inherited)));
+  EXPECT_EQ(acceptor.ports()[1], ntohs(address.sin_port));
+  EXPECT_NE(acceptor.ports()[0], acceptor.ports()[1]);
+  for (const std::uint16_t port : acceptor.ports()) {
+    const RawPeer peer = RawPeer::connect(port);
+    peer.send(RequestParts().bytes());
+    EXPECT_EQ(peer.receive(100), reject_pdu(2, 3, 1));
+  }
 }
 
 TEST(Acceptor, RejectsAboveTheLimitsUntilOneEnds) {

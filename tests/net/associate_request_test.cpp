@@ -49,6 +49,49 @@ TEST(AssociateRequest, TakesEveryLegalUserItem) {
   EXPECT_TRUE(request) << request.error().message;
 }
 
+// What the parser makes of a user identity of this type.
+std::optional<UserIdentity> identity_of(int type, const std::string& first,
+                                        const std::string& second = "") {
+  RequestParts parts;
+  parts.user =
+      user_information(item(0x58, std::string{static_cast<char>(type), 1} + big16(first.size()) +
+                                      first + big16(second.size()) + second));
+  const auto request = parse(parts.bytes());
+  if (!request) throw std::runtime_error(request.error().message);
+  return request->user_identity;
+}
+
+TEST(AssociateRequest, KeepsAUsersNameAndNothingThatProvesIt) {
+  EXPECT_EQ(identity_of(1, "j\xC3\xBCrgen")->user_name, "j\xC3\xBCrgen");
+  const auto with_passcode = identity_of(2, "bob", "passcode");
+  EXPECT_EQ(with_passcode->type, 2);
+  EXPECT_EQ(with_passcode->user_name, "bob");
+  EXPECT_EQ(identity_of(2, "", "passcode")->user_name, "");
+  for (const int type : {0, 3, 4, 5, 6, 255}) {
+    const auto identity = identity_of(type, "a ticket", "");
+    EXPECT_EQ(identity->type, type);
+    EXPECT_EQ(identity->user_name, "");
+  }
+  EXPECT_FALSE(parse(RequestParts().bytes())->user_identity);
+}
+
+TEST(AssociateRequest, IsLeftWithoutItsUserIdentityAndOtherwiseAsItWas) {
+  RequestParts parts;
+  const std::string identity =
+      item(0x58, std::string{2, 1} + big16(3) + "bob" + big16(6) + "secret");
+  parts.user = user_information(identity + item(0x55, "VERSION_1"));
+  parts.more = item(0x6E, "unknown");
+  const std::string before = parts.bytes();
+  std::string bytes = before;
+  blank_user_identity(std::as_writable_bytes(std::span(bytes)));
+  const std::size_t place = before.find(identity);
+  EXPECT_EQ(bytes.substr(0, place), before.substr(0, place));
+  EXPECT_EQ(bytes.substr(place, identity.size()),
+            item(0x7F, std::string(identity.size() - 4, '\0')));
+  EXPECT_EQ(bytes.substr(place + identity.size()), before.substr(place + identity.size()));
+  EXPECT_FALSE(parse(bytes)->user_identity);
+}
+
 TEST(AssociateRequest, Takes128Contexts) {
   RequestParts parts;
   parts.contexts.clear();
@@ -202,6 +245,19 @@ std::vector<Broken> broken_requests() {
        [] {
          return with([](auto& p) {
            p.user = user_information(item(0x58, std::string{1, 0} + big16(900) + "bob" + big16(0)));
+         });
+       }},
+      {"UserIdentityBeyondItsSecondField", "user identity",
+       [] {
+         return with([](auto& p) {
+           p.user = user_information(
+               item(0x58, std::string{2, 0} + big16(3) + "bob" + big16(4) + "wordx"));
+         });
+       }},
+      {"UserIdentityWithoutASecondField", "user identity",
+       [] {
+         return with([](auto& p) {
+           p.user = user_information(item(0x58, std::string{1, 0} + big16(4) + "bobs"));
          });
        }},
       {"ShortUserIdentity", "user identity",

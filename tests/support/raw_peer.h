@@ -138,12 +138,18 @@ inline std::string small_data_set(const std::string& sop_class, const std::strin
 class RawPeer {
  public:
   explicit RawPeer(int descriptor) : descriptor_(descriptor) {}
-  static RawPeer connect(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
+  // From this address of the machine; all of 127.0.0.0/8 are.
+  static RawPeer connect(std::uint16_t port, const char* from = "127.0.0.1") {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    sockaddr_in address = own;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     RawPeer peer(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::inet_pton(AF_INET, from, &own.sin_addr) != 1 ||
+        ::bind(peer.descriptor_, reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) {
+      throw std::runtime_error(std::string("cannot connect from ") + from);
+    }
     if (::connect(peer.descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
       throw std::runtime_error("cannot connect");
     }
@@ -231,6 +237,7 @@ class RawListener {
   RawListener& operator=(const RawListener&) = delete;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
   [[nodiscard]] RawPeer accept() const { return RawPeer(::accept(descriptor_, nullptr, nullptr)); }
 
  private:
