@@ -64,19 +64,21 @@ inline Finished run_program(std::vector<std::string> arguments) {
 class GatewayProcess {
  public:
   // `routing` is all of the configuration but [gateway] and [[listener]]; `options`
-  // are more lines for [gateway].
-  GatewayProcess(std::string folder, const std::string& routing, const std::string& options = "")
+  // are more lines for [gateway], `listener` for [[listener]].
+  GatewayProcess(std::string folder, const std::string& routing, const std::string& options = "",
+                 const std::string& listener = "")
       : folder_(std::move(folder)) {
     std::filesystem::create_directories(folder_);
-    configure(routing, options);
+    configure(routing, options, listener);
   }
 
   // For the next start.
-  void configure(const std::string& routing, const std::string& options = "") const {
+  void configure(const std::string& routing, const std::string& options = "",
+                 const std::string& listener = "") const {
     std::ofstream file(config_file());
     file << "[gateway]\ndata_dir = \"" << data_dir() << "\"\nlog_format = \"json\"\n"
-         << options
-         << "\n[[listener]]\nname = \"modalities\"\naddress = \"127.0.0.1\"\nport = 0\n\n"
+         << options << "\n[[listener]]\nname = \"modalities\"\naddress = \"127.0.0.1\"\nport = 0\n"
+         << listener << "\n"
          << routing;
     if (!file.flush()) throw std::runtime_error("cannot write " + config_file());
   }
