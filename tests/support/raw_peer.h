@@ -126,6 +126,17 @@ inline std::string echo_request(std::size_t message_id = 1) {
                      element(0x0110, little16(message_id)) + element(0x0800, little16(0x0101)));
 }
 
+// The Message ID (0000,0110) of a request.
+inline std::size_t message_id_of(const std::string& request_pdu) {
+  const std::string head = little16(0) + little16(0x0110) + little32(2);
+  const std::size_t at = request_pdu.find(head);
+  if (at == std::string::npos || at + head.size() + 2 > request_pdu.size()) return 0;
+  const auto byte = [&](std::size_t i) {
+    return std::size_t{static_cast<unsigned char>(request_pdu[at + head.size() + i])};
+  };
+  return byte(0) | byte(1) << 8U;
+}
+
 // A data set in Implicit VR Little Endian with what the gateway compares.
 inline std::string small_data_set(const std::string& sop_class, const std::string& sop_instance) {
   const auto data_element = [](std::size_t group, std::size_t number, std::string value) {
@@ -151,6 +162,8 @@ class RawTransport {
   virtual ssize_t receive(char* bytes, std::size_t length) = 0;
   // False when receive() would wait at the end of this time.
   [[nodiscard]] virtual bool wait_readable(std::chrono::milliseconds time) = 0;
+  // True once the other side has gone, whatever is still to be read.
+  [[nodiscard]] virtual bool is_hung_up() = 0;
   // As if the cable was pulled out and the machine restarted: a reset for the other side.
   virtual void reset() = 0;
 };
@@ -172,6 +185,10 @@ class TcpTransport : public RawTransport {
   [[nodiscard]] bool wait_readable(std::chrono::milliseconds time) override {
     pollfd polled{descriptor_, POLLIN, 0};
     return ::poll(&polled, 1, static_cast<int>(time.count())) > 0;
+  }
+  [[nodiscard]] bool is_hung_up() override {
+    pollfd polled{descriptor_, POLLRDHUP, 0};
+    return ::poll(&polled, 1, 0) > 0;
   }
   void reset() override {
     const linger at_once{1, 0};
@@ -257,6 +274,9 @@ class RawPeer {
   [[nodiscard]] bool has_answer(std::chrono::milliseconds time) const {
     return !transport_ || transport_->wait_readable(time);
   }
+
+  // The other side has closed, or ended its half, though not all may be read yet.
+  [[nodiscard]] bool is_hung_up() const { return !transport_ || transport_->is_hung_up(); }
 
   void close() { transport_.reset(); }
   // Closes by a reset.
