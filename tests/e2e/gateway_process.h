@@ -83,10 +83,14 @@ class GatewayProcess {
     if (!file.flush()) throw std::runtime_error("cannot write " + config_file());
   }
 
+  // The next start is through a program that becomes what follows it, as env(1) does.
+  void start_through(std::vector<std::string> program) { through_ = std::move(program); }
+
   // Returns when it listens. Throws, with its log, when it does not.
   void start() {
-    process_ = std::make_unique<Process>(
-        std::vector<std::string>{SLUICE_PROGRAM, "serve", "--config", config_file()});
+    std::vector<std::string> command = through_;
+    command.insert(command.end(), {SLUICE_PROGRAM, "serve", "--config", config_file()});
+    process_ = std::make_unique<Process>(std::move(command));
     const auto listening = wait_for_line("listening");
     if (!listening) throw std::runtime_error("the gateway does not listen: " + process_->output());
     port_ = listening->at("port").get<std::uint16_t>();
@@ -169,6 +173,7 @@ class GatewayProcess {
 
  private:
   std::string folder_;
+  std::vector<std::string> through_;
   std::uint16_t port_ = 0;
   std::unique_ptr<Process> process_;
 };
