@@ -78,6 +78,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"Huge", std::string("\2\0\x7F\xFF\xFF\xFF", 6), ErrorCode::transient, "too large"},
         Refusal{"TinyPdu", associate_accept({{1, kImplicit}}, 13), ErrorCode::transient,
                 "holds no message"},
+        Refusal{"Release", release_request(), ErrorCode::transient, "no association"},
+        Refusal{"AcceptOfNothing", associate_accept({}), ErrorCode::transient, "no association"},
         Refusal{"Unknown", pdu(0x55, "?"), ErrorCode::transient, "no association"}),
     [](const auto& test) { return std::string(test.param.name); });
 
