@@ -88,7 +88,8 @@ class MergeStudies : public Filter {
     for (const Tag tag : options_.attributes) {
       const auto first = merged.attributes.find(dicom::to_string(tag));
       // An attribute that was added to the list later: the first instance's is unknown.
-      if (first == merged.attributes.end() || first->second == instance.text(tag)) continue;
+      if (first == merged.attributes.end()) continue;
+      if (first->second == instance.text(tag) && !instance.is_ambiguous(tag)) continue;
       const auto text = convert_text(
           first->second, first_set == merged.attributes.end() ? "" : first_set->second, own_set);
       if (!text) {

@@ -101,7 +101,10 @@ class RemapSeriesNumber : public Filter {
     }
     const auto given = ledger.series_number(request);
     if (!given) return tl::unexpected(given.error());
-    if (received.defect == Defect::none && *given == received.number) return Pass{};
+    if (received.defect == Defect::none && *given == received.number &&
+        !instance.is_ambiguous(tags::kSeriesNumber)) {
+      return Pass{};
+    }
     const auto changed = instance.change(tags::kSeriesNumber, std::to_string(*given),
                                          change_reason(received, *given), record(received.defect));
     if (!changed) return tl::unexpected(changed.error());

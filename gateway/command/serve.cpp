@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -5,6 +6,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "gateway/base/log.h"
@@ -13,6 +15,7 @@
 #include "gateway/command/service_manager.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/site_key.h"
+#include "gateway/net/acceptor.h"
 #include "gateway/net/inherited_sockets.h"
 
 namespace sluice::command {
@@ -28,6 +31,28 @@ Result<void> make_data_dir(const std::string& path) {
   if (!error && (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)) return {};
   const std::string reason = error ? error.message() : std::strerror(errno);
   return failure(ErrorCode::configuration, "data_dir " + path + " cannot be made: " + reason);
+}
+
+// Sockets and files at a time. The half-open connections that are put up with are more
+// than the usual soft limit, 1024: without this they would leave none for images.
+void raise_descriptor_limit(const config::Config& config) {
+  constexpr std::size_t kEach = 3;     // socket, file, one of the other side's
+  constexpr std::size_t kOthers = 64;  // databases, log, listeners
+  std::size_t wanted = net::Limits{}.half_open + kOthers +
+                       kEach * static_cast<std::size_t>(config.gateway.max_associations);
+  for (const config::Destination& destination : config.destinations) {
+    wanted += kEach * static_cast<std::size_t>(destination.associations);
+  }
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+  if (limit.rlim_cur < wanted) {
+    log::warning(
+        "few file descriptors: many connections at a time may leave none for images; "
+        "raise the limit (ulimit -Hn, LimitNOFILE)",
+        {{"limit", limit.rlim_cur}, {"wanted", wanted}});
+  }
 }
 
 sigset_t ending_signals() {
@@ -65,6 +90,7 @@ int serve(const std::string& config_file) {
   const auto config = load_config_or_print(config_file);
   if (!config) return kMistakes;
   log::configure(config->gateway.log_level, config->gateway.log_format);
+  raise_descriptor_limit(*config);
   if (const auto made = make_data_dir(config->gateway.data_dir); !made) {
     return fail(made.error().message);
   }

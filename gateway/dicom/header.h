@@ -75,6 +75,7 @@ struct ScanLimits {
   std::uint64_t retained_total = 256ULL << 20U;  // bytes of values in memory
   std::uint64_t inflated = 4ULL << 30U;          // a deflated data set may grow to
   std::uint64_t inflate_ratio = 1100;            // and by; zlib's own limit is 1032
+  std::uint64_t header_inflate_ratio = 1100;     // the same before the pixel data
 };
 
 class Header {

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "gateway/dicom/deflate.h"
@@ -5,6 +7,11 @@
 #include "gateway/dicom/walker.h"
 
 namespace sluice::dicom {
+namespace {
+
+constexpr std::uint64_t kRatioFrom = 1U << 20U;
+
+}  // namespace
 
 // Puts the inflation, where there is any, before the walk.
 class Scanner::State {
@@ -13,12 +20,14 @@ class Scanner::State {
       : inflater_(transfer_syntax.deflated
                       ? std::make_optional<Inflater>(limits.inflated, limits.inflate_ratio)
                       : std::nullopt),
+        header_ratio_(std::max<std::uint64_t>(limits.header_inflate_ratio, 1)),
         walker_(std::move(transfer_syntax), limits) {}
 
   [[nodiscard]] Result<void> feed(std::span<const std::byte> bytes) {
     if (!inflater_) return walker_.feed(bytes);
+    deflated_ += bytes.size();
     auto fed = inflater_->inflate(
-        bytes, [this](std::span<const std::byte> inflated) { return walker_.feed(inflated); });
+        bytes, [this](std::span<const std::byte> inflated) { return walk(inflated); });
     if (!fed && !error_) error_ = fed.error();
     if (error_) return tl::unexpected(*error_);
     return {};
@@ -40,7 +49,22 @@ class Scanner::State {
   }
 
  private:
+  // What was inflated. The ratio counts before the values are kept.
+  [[nodiscard]] Result<void> walk(std::span<const std::byte> bytes) {
+    inflated_ += bytes.size();
+    if (!walker_.header_complete() && inflated_ > kRatioFrom &&
+        inflated_ / header_ratio_ > deflated_) {
+      return failure(ErrorCode::corrupt,
+                     "the data set before its pixel data inflates to more than " +
+                         std::to_string(header_ratio_) + " times its size");
+    }
+    return walker_.feed(bytes);
+  }
+
   std::optional<Inflater> inflater_;
+  std::uint64_t header_ratio_;
+  std::uint64_t deflated_ = 0;
+  std::uint64_t inflated_ = 0;
   Walker walker_;
   std::optional<Error> error_;  // the first of inflation
 };

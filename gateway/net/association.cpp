@@ -262,6 +262,13 @@ Result<Association> Association::request(std::shared_ptr<Connection> connection,
                                          : condition.text();
     return failure(ErrorCode::transient, "no association: " + reason);
   }
+  // dcmnet takes an A-RELEASE-RQ for an acceptance of nothing. Whoever accepts has an
+  // answer for every context (PS3.8 9.3.3.2).
+  LST_HEAD* results = made.DULparams.acceptedPresentationContext;
+  if (results == nullptr || LST_Count(&results) == 0) {
+    return failure(ErrorCode::transient,
+                   "no association: the peer answered without a word on presentation contexts");
+  }
   state->contexts = accepted_contexts(made, options);
   state->max_send = usable_max_pdu(options.max_pdu);
   const long peer_max = made.theirMaxPDUReceiveSize;

@@ -316,6 +316,13 @@ void Connection::close(milliseconds linger) noexcept {
   }
   ahead_begin_ = ahead_end_ = 0;
   end(Ending::closed);
+  if (torn_) {
+    // By a reset: what a peer that does not read was sent would stay in the kernel, and
+    // the end of the connection behind it, for minutes. Half a PDU is of no use to it.
+    const ::linger at_once{1, 0};
+    static_cast<void>(
+        ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)));
+  }
   const std::lock_guard lock(socket_mutex_);
   socket_.reset();
 }

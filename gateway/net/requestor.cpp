@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,19 @@ namespace {
 // Everything is sent and answered by then: a silent peer is not worth a worker's time.
 constexpr milliseconds kReleasePatience{5'000};
 
+// Of the whole process: an answer that a confused peer gives on a later association than
+// it was asked on must not fit a message there.
+std::uint16_t take_message_id() {
+  static std::atomic<std::uint16_t> last = 0;
+  std::uint16_t id = 0;
+  while (id == 0) id = ++last;
+  return id;
+}
+
+bool says_stored(std::uint16_t status) {
+  return status == 0 || (status & 0xF000U) == 0xB000U;
+}
+
 }  // namespace
 
 struct Requestor::State {
@@ -27,15 +41,8 @@ struct Requestor::State {
   Association association;
   milliseconds response_timeout;
   bool open = true;
-  std::uint16_t next_message_id = 1;
   // Two PDVs: the last one is known only when there is no next.
   std::array<std::vector<std::byte>, 2> buffers;
-
-  std::uint16_t take_message_id() {
-    const std::uint16_t id = next_message_id++;
-    if (next_message_id == 0) next_message_id = 1;
-    return id;
-  }
 
   tl::unexpected<Error> fail(Error error) {
     if (std::exchange(open, false)) association.abort(kAbortByUser);
@@ -46,7 +53,8 @@ struct Requestor::State {
   }
 
   static Result<std::size_t> fill(DataSource& data, std::vector<std::byte>& buffer);
-  Result<void> send_data(std::uint8_t context_id, DataSource& data);
+  // False when the peer had answered before all was sent.
+  Result<bool> send_data(std::uint8_t context_id, DataSource& data);
   Result<CommandSet> receive_response(std::uint8_t context_id, const CommandSet& request);
 };
 
@@ -65,7 +73,7 @@ Result<std::size_t> Requestor::State::fill(DataSource& data, std::vector<std::by
   return filled;
 }
 
-Result<void> Requestor::State::send_data(std::uint8_t context_id, DataSource& data) {
+Result<bool> Requestor::State::send_data(std::uint8_t context_id, DataSource& data) {
   for (auto& buffer : buffers) buffer.resize(association.max_pdv_data());
   std::size_t current = 0;
   auto length = fill(data, buffers[current]);
@@ -80,9 +88,10 @@ Result<void> Requestor::State::send_data(std::uint8_t context_id, DataSource& da
       if (!length) return fail(length.error());
       last = *length == 0;
     }
+    const bool unanswered = !last || association.connection().is_quiet();
     const auto sent = association.write_data(context_id, std::span(buffer).first(ready), last);
     if (!sent) return fail(sent.error());
-    if (last) return {};
+    if (last) return unanswered;
   }
 }
 
@@ -161,7 +170,7 @@ Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::strin
   CommandSet request;
   request.set_uid(command::kAffectedSopClassUid, sop_class_uid);
   request.set_number(command::kCommandField, command::kStoreRequest);
-  request.set_number(command::kMessageId, state.take_message_id());
+  request.set_number(command::kMessageId, take_message_id());
   request.set_number(command::kPriority, command::kMediumPriority);
   request.set_number(command::kCommandDataSetType, command::kWithDataSet);
   request.set_uid(command::kAffectedSopInstanceUid, sop_instance_uid);
@@ -170,13 +179,16 @@ Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::strin
   if (auto sent = state.association.write_command(context_id, request); !sent) {
     return state.fail(sent.error());
   }
-  if (auto sent = state.send_data(context_id, data); !sent) {
-    return tl::unexpected<Error>(sent.error());
-  }
+  const auto sent = state.send_data(context_id, data);
+  if (!sent) return tl::unexpected<Error>(sent.error());
   auto response = state.receive_response(context_id, request);
   if (!response) return tl::unexpected<Error>(response.error());
-  return StoreResponse{response->number(command::kStatus).value_or(0),
-                       response->text(command::kErrorComment)};
+  const std::uint16_t status = response->number(command::kStatus).value_or(0);
+  // A refusal may come early. What it had not read yet, it cannot have stored.
+  if (!*sent && says_stored(status)) {
+    return state.fail("the response came before the whole data set was sent");
+  }
+  return StoreResponse{status, response->text(command::kErrorComment)};
 }
 
 Result<std::uint16_t> Requestor::echo(std::uint8_t context_id) {
@@ -189,7 +201,7 @@ Result<std::uint16_t> Requestor::echo(std::uint8_t context_id) {
   CommandSet request;
   request.set_uid(command::kAffectedSopClassUid, kVerificationSopClassUid);
   request.set_number(command::kCommandField, command::kEchoRequest);
-  request.set_number(command::kMessageId, state.take_message_id());
+  request.set_number(command::kMessageId, take_message_id());
   request.set_number(command::kCommandDataSetType, command::kNoDataSet);
   state.association.connection().set_deadline(steady_clock::now() + state.response_timeout);
   if (auto sent = state.association.write_command(context_id, request); !sent) {

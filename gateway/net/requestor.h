@@ -72,8 +72,9 @@ class Requestor {
   [[nodiscard]] const std::vector<AcceptedContext>& contexts() const;
 
   // C-STORE (PS3.7 9.1.1). The response counts only with the right message id,
-  // context, command field and UIDs. Errors: transient; the association is then
-  // closed, and after the last data PDV the peer may have kept the instance.
+  // context, command field and UIDs, and a success only behind the whole data set.
+  // Errors: transient; the association is then closed, and after the last data PDV the
+  // peer may have kept the instance.
   [[nodiscard]] Result<StoreResponse> store(std::uint8_t context_id,
                                             const std::string& sop_class_uid,
                                             const std::string& sop_instance_uid, DataSource& data);

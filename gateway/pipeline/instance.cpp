@@ -21,6 +21,19 @@ bool Instance::has_uid_mismatch() const {
   return dicom::trim_uid(value.value_or("")) != dicom::trim_uid(provenance_.sop_instance_uid);
 }
 
+bool Instance::is_ambiguous(Tag tag) const {
+  if (!header().is_unordered()) return false;
+  const auto first = patch_.value(tag);
+  const auto elements = header().elements();
+  for (ElementIndex index = 0; index < elements.size(); ++index) {
+    const dicom::Element& element = elements[index];
+    if (element.tag == tag && element.parent == dicom::kRoot && patch_.value(index) != first) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Result<void> Instance::change(Tag tag, std::string_view text, std::string_view reason,
                               Record record) {
   const auto index = header().find(tag);
@@ -30,7 +43,7 @@ Result<void> Instance::change(Tag tag, std::string_view text, std::string_view r
   const auto encoded = dicom::text_to_value(vr, text, big_endian);
   if (!encoded) return tl::unexpected(encoded.error());
   const auto before = patch_.value(tag);
-  if (before && *before == *encoded) return {};
+  if (before && *before == *encoded && !is_ambiguous(tag)) return {};
   note(dicom::keyword(tag), vr, reason, before.value_or(""), *encoded);
   remember({index, tag, record});
   return patch_.set(tag, text);

@@ -61,7 +61,12 @@ class Instance {
   // Top level, as text without padding; "" when absent or empty.
   [[nodiscard]] std::string text(dicom::Tag tag) const { return patch_.text(tag); }
 
-  // Sets a top-level attribute. Equal text is no change. Errors: permanent.
+  // True when the tag comes twice at the top level with different values, against PS3.5
+  // 7.1: text() tells the first, and another reader may take the second.
+  [[nodiscard]] bool is_ambiguous(dicom::Tag tag) const;
+
+  // Sets a top-level attribute, each if it comes twice. Equal text is no change. Errors:
+  // permanent.
   [[nodiscard]] Result<void> change(dicom::Tag tag, std::string_view text, std::string_view reason,
                                     Record record);
 

@@ -27,6 +27,17 @@ std::string text_of(const dicom::Header& header, dicom::Tag tag) {
   return value ? std::string(dicom::trim_uid(*value)) : std::string();
 }
 
+// Narrower than where it is read again: what was acknowledged must stay readable.
+dicom::ScanLimits scan_limits(const config::Gateway& gateway) {
+  // An empty image may well be 1000 times its deflated size. Text, of which the values are
+  // kept in memory, is not.
+  constexpr std::uint64_t kHeaderInflateRatio = 100;
+  dicom::ScanLimits limits;
+  limits.inflated = std::min(limits.inflated, gateway.max_instance_size);
+  limits.header_inflate_ratio = kHeaderInflateRatio;
+  return limits;
+}
+
 bool is_final(const DeliveryRow& row) {
   return row.state == DeliveryState::dropped;
 }
@@ -47,7 +58,7 @@ Intake::Intake(const Services& services, const config::Gateway& gateway, Provena
   }
   incoming_.emplace(std::move(*incoming));
   provenance_.id = incoming_->id();
-  scanner_.emplace(dicom::transfer_syntax(transfer_syntax_uid), dicom::ScanLimits{});
+  scanner_.emplace(dicom::transfer_syntax(transfer_syntax_uid), scan_limits(gateway_));
 }
 
 void Intake::fail(std::uint16_t status, std::string comment) {

@@ -91,8 +91,17 @@ TEST(Dispatcher, DoesWhatEachStatusAsksFor) {
       EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
     }
     EXPECT_TRUE(one.parts.wait_for(id, "pacs", ending.state)) << std::hex << ending.status;
-    EXPECT_EQ(one.parts.delivery(id, "pacs").failures, ending.failures)
-        << std::hex << ending.status;
+    const DeliveryRow row = one.parts.delivery(id, "pacs");
+    EXPECT_EQ(row.failures, ending.failures) << std::hex << ending.status;
+    EXPECT_EQ(std::stoul(row.status, nullptr, 16), ending.status);
+    EXPECT_EQ(row.reason.empty(), ending.status == 0);
+    EXPECT_EQ(row.reason.starts_with("warning"),
+              (ending.status & 0xF000U) == 0xB000U && ending.state == DeliveryState::delivered);
+    // Each attempt begins afresh where the peer did not take the message for what it is.
+    if (ending.status >= 0x0210 && ending.status <= 0x0212) {
+      EXPECT_TRUE(wait_until([&] { return one.pacs.aborts() >= row.attempts; }));
+      EXPECT_EQ(one.pacs.associations(), row.attempts);
+    }
     EXPECT_EQ(one.parts.spool().list()->empty(), ending.state == DeliveryState::delivered);
   }
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/support/raw_peer.h"
+#include "tests/support/wrong_answers.h"
 
 namespace sluice::test {
 
@@ -38,6 +39,17 @@ struct Reaction {
 };
 
 enum class Greeting { accept, silence, close, reject_transient, reject_permanent, abort };
+
+// What it does otherwise than a PACS should. Each may be left out; one that returns false
+// closes the connection.
+struct Part {
+  std::function<bool(RawPeer&)> connected = {};   // before it reads the request
+  std::function<bool(RawPeer&)> associated = {};  // after it has accepted
+  // Each PDU, 0 the request, before what it does about it.
+  std::function<bool(RawPeer&, int number, const std::string& pdu)> received = {};
+  // Instead of the response; then it reads until the other side closes.
+  std::function<void(RawPeer&, const Asked&)> answer = {};
+};
 
 class ScriptedPacs {
  public:
@@ -63,6 +75,11 @@ class ScriptedPacs {
 
   [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
   void greet(Greeting greeting) { greeting_ = greeting; }
+  // On the first so many associations. Before somebody connects.
+  void play(Part part, int associations) {
+    part_ = std::move(part);
+    parts_played_ = associations;
+  }
   // Only these, the first proposed of them; empty: any.
   void take_only(std::set<std::string> transfer_syntaxes) {
     const std::lock_guard lock(mutex_);
@@ -91,6 +108,8 @@ class ScriptedPacs {
     const std::lock_guard lock(mutex_);
     return requests_;
   }
+  // Responses that were right, and sent.
+  [[nodiscard]] int right_answers() const { return right_answers_; }
   [[nodiscard]] int associations() const { return associations_; }
   [[nodiscard]] int releases() const { return releases_; }
   [[nodiscard]] int aborts() const { return aborts_; }
@@ -113,28 +132,31 @@ class ScriptedPacs {
     for (;;) {
       RawPeer peer = listener_.accept();
       if (stopping_) return;
-      ++associations_;
+      const bool plays = associations_++ < parts_played_;
       threads_.remove_if([](Serving& serving) {
         if (!serving.done) return false;
         serving.thread.join();
         return true;
       });
       Serving& serving = threads_.emplace_back();
-      serving.thread = std::thread([this, &serving, connected = std::move(peer)]() mutable {
-        serve(connected);
+      serving.thread = std::thread([this, plays, &serving, connected = std::move(peer)]() mutable {
+        serve(connected, plays ? part_ : Part{});
         connected.close();
         serving.done = true;
       });
     }
   }
 
-  void serve(RawPeer& peer) {
+  void serve(RawPeer& peer, const Part& part) {
+    if (part.connected && !part.connected(peer)) return;
     const std::string request = peer.receive_pdu();
     if (request.empty() || request[0] != 1) return;
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
+    int pdus = 0;
+    if (part.received && !part.received(peer, pdus++, request)) return;
     switch (greeting_.load()) {
       case Greeting::accept:
         break;
@@ -155,8 +177,9 @@ class ScriptedPacs {
     }
     std::vector<std::pair<int, Context>> contexts = read_contexts(request);
     peer.send(answer(contexts));
+    if (part.associated && !part.associated(peer)) return;
     int number = 0;
-    while (serve_message(peer, contexts, number++)) continue;
+    while (serve_message(peer, contexts, part, pdus, number++)) continue;
   }
 
   std::vector<std::pair<int, Context>> read_contexts(const std::string& request) {
@@ -197,13 +220,14 @@ class ScriptedPacs {
   }
 
   bool serve_message(RawPeer& peer, const std::vector<std::pair<int, Context>>& contexts,
-                     int number) {
+                     const Part& part, int& pdus, int number) {
     std::string command;
     StoredByPacs stored;
     int context_id = 0;
     for (bool whole = false; !whole;) {
       const std::string bytes = peer.receive_pdu();
       if (bytes.empty()) return false;
+      if (part.received && !part.received(peer, pdus++, bytes)) return false;
       if (bytes[0] == 5) {
         ++releases_;
         peer.send(release_response());
@@ -228,6 +252,12 @@ class ScriptedPacs {
     }
     stored.sop_class_uid = command_text(command, 0x0002);
     stored.sop_instance_uid = command_text(command, 0x1000);
+    if (part.answer) {
+      part.answer(peer, {context_id, message_id_in(command), stored.sop_class_uid,
+                         stored.sop_instance_uid});
+      while (!peer.receive(1).empty()) continue;
+      return false;
+    }
     const Reaction reaction = react_ ? react_(stored, number) : Reaction{};
     if (keep_ == Keep::all) {
       const std::lock_guard lock(mutex_);
@@ -236,16 +266,14 @@ class ScriptedPacs {
     return respond(peer, context_id, command, stored, reaction);
   }
 
-  static bool respond(RawPeer& peer, int context_id, const std::string& command,
-                      const StoredByPacs& stored, const Reaction& reaction) {
+  bool respond(RawPeer& peer, int context_id, const std::string& command,
+               const StoredByPacs& stored, const Reaction& reaction) {
     if (reaction.close) return false;
     if (reaction.silent) {
       static_cast<void>(peer.is_closed());
       return false;
     }
-    const std::string id = command_text(command, 0x0110);
-    const std::size_t message_id = static_cast<unsigned char>(id.at(0)) +
-                                   (std::size_t{static_cast<unsigned char>(id.at(1))} << 8U);
+    const std::size_t message_id = message_id_in(command);
     std::string elements =
         element(0x0002, stored.sop_class_uid) + element(0x0100, little16(0x8001)) +
         element(0x0120, little16(message_id + reaction.message_id_added)) +
@@ -253,8 +281,16 @@ class ScriptedPacs {
     if (!reaction.comment.empty()) elements += element(0x0902, reaction.comment, ' ');
     elements += element(0x1000, reaction.sop_instance_uid.empty() ? stored.sop_instance_uid
                                                                   : reaction.sop_instance_uid);
+    const bool is_right = reaction.message_id_added == 0 && reaction.sop_instance_uid.empty();
+    right_answers_ += is_right ? 1 : 0;
     if (!peer.send(data_pdu(pdv(context_id, true, true, command_set(elements))))) return false;
     return !reaction.release_behind;
+  }
+
+  static std::size_t message_id_in(const std::string& command) {
+    const std::string id = command_text(command, 0x0110);
+    return static_cast<unsigned char>(id.at(0)) +
+           (std::size_t{static_cast<unsigned char>(id.at(1))} << 8U);
   }
 
   // The value of an element (0000,eeee); numbers as their bytes.
@@ -284,6 +320,9 @@ class ScriptedPacs {
   RawListener listener_;
   std::atomic<Greeting> greeting_ = Greeting::accept;
   std::atomic<bool> stopping_ = false;
+  Part part_;
+  std::atomic<int> parts_played_ = 0;
+  std::atomic<int> right_answers_ = 0;
   std::atomic<int> associations_ = 0;
   std::atomic<int> releases_ = 0;
   std::atomic<int> aborts_ = 0;

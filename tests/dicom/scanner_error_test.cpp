@@ -313,6 +313,26 @@ TEST_F(DeflatedScanner, RefusesABomb) {
   EXPECT_FALSE(scan_text(stream, syntax, dense));
 }
 
+// Of a header every value is kept: what a black image may do, text may not.
+TEST_F(DeflatedScanner, RefusesABombOfValuesWhereItIsTold) {
+  std::string data;
+  for (std::uint16_t number = 0x1000; number < 0x1200; ++number) {
+    data += bytes.element({0x0029, number}, "LT", std::string(10'000, ' '));
+  }
+  const std::string stream = deflated(data);
+  ASSERT_LT(stream.size(), data.size() / 200);
+  ScanLimits limits;
+  EXPECT_TRUE(scan_text(stream, syntax, limits));
+  limits.header_inflate_ratio = 100;
+  const auto header = scan_text(stream, syntax, limits);
+  ASSERT_FALSE(header);
+  EXPECT_EQ(header.error().code, ErrorCode::corrupt);
+  EXPECT_NE(header.error().message.find("before its pixel data"), std::string::npos);
+  const std::string image =
+      deflated(bytes.element(tags::kPixelData, "OB", std::string(8U << 20U, '\0')));
+  EXPECT_TRUE(scan_text(image, syntax, limits));
+}
+
 TEST_F(DeflatedScanner, RefusesWhatIsNotDeflated) {
   const auto header = scan_text(std::string(64, '\xFF'), syntax);
   ASSERT_FALSE(header);

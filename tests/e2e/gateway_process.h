@@ -64,28 +64,35 @@ inline Finished run_program(std::vector<std::string> arguments) {
 class GatewayProcess {
  public:
   // `routing` is all of the configuration but [gateway] and [[listener]]; `options`
-  // are more lines for [gateway].
-  GatewayProcess(std::string folder, const std::string& routing, const std::string& options = "")
+  // are more lines for [gateway], `listener` for [[listener]].
+  GatewayProcess(std::string folder, const std::string& routing, const std::string& options = "",
+                 const std::string& listener = "")
       : folder_(std::move(folder)) {
     std::filesystem::create_directories(folder_);
-    configure(routing, options);
+    configure(routing, options, listener);
   }
 
   // For the next start.
-  void configure(const std::string& routing, const std::string& options = "") const {
+  void configure(const std::string& routing, const std::string& options = "",
+                 const std::string& listener = "") const {
     std::ofstream file(config_file());
     file << "[gateway]\ndata_dir = \"" << data_dir() << "\"\nlog_format = \"json\"\n"
-         << options
-         << "\n[[listener]]\nname = \"modalities\"\naddress = \"127.0.0.1\"\nport = 0\n\n"
+         << options << "\n[[listener]]\nname = \"modalities\"\naddress = \"127.0.0.1\"\nport = 0\n"
+         << listener << "\n"
          << routing;
     if (!file.flush()) throw std::runtime_error("cannot write " + config_file());
   }
 
+  // The next start is through a program that becomes what follows it, as env(1) does.
+  void start_through(std::vector<std::string> program) { through_ = std::move(program); }
+
   // Returns when it listens. Throws, with its log, when it does not. `launcher` is a
-  // program with its arguments that becomes the gateway.
-  void start(std::vector<std::string> launcher = {}) {
-    launcher.insert(launcher.end(), {SLUICE_PROGRAM, "serve", "--config", config_file()});
-    process_ = std::make_unique<Process>(std::move(launcher));
+  // program with its arguments that becomes the gateway, this once.
+  void start(const std::vector<std::string>& launcher = {}) {
+    std::vector<std::string> command = through_;
+    command.insert(command.end(), launcher.begin(), launcher.end());
+    command.insert(command.end(), {SLUICE_PROGRAM, "serve", "--config", config_file()});
+    process_ = std::make_unique<Process>(std::move(command));
     const auto listening = wait_for_line("listening");
     if (!listening) throw std::runtime_error("the gateway does not listen: " + process_->output());
     port_ = listening->at("port").get<std::uint16_t>();
@@ -168,6 +175,7 @@ class GatewayProcess {
 
  private:
   std::string folder_;
+  std::vector<std::string> through_;
   std::uint16_t port_ = 0;
   std::unique_ptr<Process> process_;
 };

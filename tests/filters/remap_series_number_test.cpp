@@ -55,6 +55,25 @@ TEST_F(RemapSeriesNumber, TakesOneNumberWrittenInTwoWaysForOne) {
   EXPECT_EQ(number_of("1.4", "-5"), "-5");
 }
 
+// Whichever of the two a PACS reads, it reads the number that the ledger knows.
+TEST_F(RemapSeriesNumber, GivesBothOfTwoElementsTheSameNumber) {
+  for (const char* first : {"3", "4"}) {
+    DataSet data = image("1.2.3", "1.2.1", "1.1", first);
+    data.text(tags::kSeriesNumber, dicom::Vr::IS, "77");
+    Case one(data);
+    EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+    const std::string output = one.output();
+    const dicom::Header header = header_of(output);
+    int found = 0;
+    for (dicom::ElementIndex i = 0; i < header.elements().size(); ++i) {
+      if (header[i].tag != tags::kSeriesNumber || header[i].parent != dicom::kRoot) continue;
+      EXPECT_EQ(header.value(i), "3 ");
+      ++found;
+    }
+    EXPECT_EQ(found, 2);
+  }
+}
+
 struct Bad {
   const char* name;
   const char* value;

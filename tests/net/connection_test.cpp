@@ -153,6 +153,18 @@ TEST(Connection, APeerThatDoesNotReadIsBounded) {
   EXPECT_EQ(pair.connection.ending(), Connection::Ending::stalled);
 }
 
+// Otherwise what it was sent, and the end behind it, would wait in the kernel for minutes.
+TEST(Connection, EndsByAResetForAPeerThatDoesNotRead) {
+  const RawListener listener;
+  const int descriptor = connected_socket(listener.port());
+  const RawPeer peer = listener.accept();
+  Connection connection(FileDescriptor(descriptor), "peer",
+                        {milliseconds(60'000), milliseconds(50), milliseconds(60'000)});
+  EXPECT_EQ(write(connection, data_pdu(pdv(1, false, true, std::string(24 << 20, 'x')))), -1);
+  connection.abort(kAbortByUser, milliseconds(50));
+  EXPECT_TRUE(peer.is_hung_up());
+}
+
 TEST(Connection, StopSignalWakesOneThatWaitsForAMessage) {
   StopSignal stop;
   Pair pair(kLong, &stop);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +20,20 @@ namespace {
 
 using namespace sluice::test;
 using std::chrono::milliseconds;
+
+// Gives its bytes when something has happened.
+class WaitingSource : public DataSource {
+ public:
+  explicit WaitingSource(std::future<void> event) : event_(std::move(event)) {}
+  Result<std::size_t> read(std::span<std::byte> buffer) override {
+    event_.wait();
+    return source_.read(buffer);
+  }
+
+ private:
+  std::future<void> event_;
+  StringSource source_{std::string(3000, 'x')};
+};
 
 TEST(Requestor, StoresIntoARealPacs) {
   const TemporaryFolder folder;
@@ -52,7 +68,8 @@ TEST(Requestor, CutsTheDataSetIntoPdvsOfThePeersSize) {
     request = raw.receive_pdu();
     raw.send(associate_accept(kAll, 1017));
     pdus = receive_message(raw);
-    raw.send(data_pdu(pdv(3, true, true, store_response(kMrStorage, kInstance, 1))));
+    raw.send(data_pdu(
+        pdv(3, true, true, store_response(kMrStorage, kInstance, message_id_of(pdus.front())))));
     static_cast<void>(raw.receive_pdu());
     raw.send(release_response());
   });
@@ -62,7 +79,9 @@ TEST(Requestor, CutsTheDataSetIntoPdvsOfThePeersSize) {
   const auto response = requestor->store(3, kMrStorage, kInstance, source);
   ASSERT_TRUE(response) << response.error().message;
   requestor->release();
-  EXPECT_EQ(pdus.front(), data_pdu(pdv(3, true, true, store_request(kMrStorage, kInstance, 1))));
+  EXPECT_EQ(pdus.front(),
+            data_pdu(pdv(3, true, true,
+                         store_request(kMrStorage, kInstance, message_id_of(pdus.front())))));
   std::string received;
   for (std::size_t i = 1; i < pdus.size(); ++i) {
     const bool last = i + 1 == pdus.size();
@@ -82,7 +101,8 @@ TEST(Requestor, MarksTheLastPdvAlsoWhenItIsFullOrEmpty) {
     Script peer([&](RawPeer& raw) {
       accept_all(raw, 1024);
       pdus = receive_message(raw);
-      raw.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, 1))));
+      raw.send(data_pdu(
+          pdv(1, true, true, store_response(kCtStorage, kInstance, message_id_of(pdus.front())))));
     });
     auto requestor = Requestor::open(options(peer.port()));
     ASSERT_TRUE(requestor);
@@ -96,10 +116,10 @@ TEST(Requestor, MarksTheLastPdvAlsoWhenItIsFullOrEmpty) {
 TEST(Requestor, GivesStatusAndCommentAsTheyAre) {
   Script peer([](RawPeer& raw) {
     accept_all(raw);
-    receive_message(raw);
+    const std::size_t id = message_id_of(receive_message(raw).front());
     raw.send(data_pdu(
         pdv(1, true, true,
-            command_set(element(0x0100, little16(0x8001)) + element(0x0120, little16(1)) +
+            command_set(element(0x0100, little16(0x8001)) + element(0x0120, little16(id)) +
                         element(0x0800, little16(0x0101)) + element(0x0900, little16(0xB007)) +
                         element(0x0902, "coerced", ' ')))));
   });
@@ -112,19 +132,46 @@ TEST(Requestor, GivesStatusAndCommentAsTheyAre) {
   EXPECT_EQ(response->error_comment, "coerced");
 }
 
-TEST(Requestor, CountsMessageIdsUp) {
-  Script peer([](RawPeer& raw) {
-    accept_all(raw);
-    for (std::size_t id = 1; id <= 3; ++id) {
-      receive_message(raw);
-      raw.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, id))));
+// Also over associations: an answer that comes on a later one fits nothing there.
+TEST(Requestor, GivesNoMessageIdTwice) {
+  std::set<std::size_t> ids;
+  for (int association = 0; association < 2; ++association) {
+    Script peer([&](RawPeer& raw) {
+      accept_all(raw);
+      for (int i = 0; i < 3; ++i) {
+        const std::size_t id = message_id_of(receive_message(raw).front());
+        ids.insert(id);
+        raw.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, id))));
+      }
+    });
+    auto requestor = Requestor::open(options(peer.port()));
+    ASSERT_TRUE(requestor);
+    for (int i = 0; i < 3; ++i) {
+      StringSource source("data");
+      EXPECT_TRUE(requestor->store(1, kCtStorage, kInstance, source));
     }
-  });
-  auto requestor = Requestor::open(options(peer.port()));
-  ASSERT_TRUE(requestor);
-  for (int i = 0; i < 3; ++i) {
-    StringSource source("data");
-    EXPECT_TRUE(requestor->store(1, kCtStorage, kInstance, source));
+  }
+  EXPECT_EQ(ids.size(), 6U);
+}
+
+// The peer answers the command, and reads the data set when the answer is under way.
+TEST(Requestor, TakesARefusalBeforeTheDataSetIsSentButNoSuccess) {
+  for (const std::size_t status : {0x0000U, 0xB000U, 0xA700U}) {
+    std::promise<void> answered;
+    Script peer([&](RawPeer& raw) {
+      accept_all(raw);
+      const std::size_t id = message_id_of(raw.receive_pdu());
+      raw.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, id, status))));
+      answered.set_value();
+      while (!raw.receive_pdu().empty()) continue;
+    });
+    auto requestor = Requestor::open(options(peer.port()));
+    ASSERT_TRUE(requestor);
+    WaitingSource source(answered.get_future());
+    const auto response = requestor->store(1, kCtStorage, kInstance, source);
+    EXPECT_EQ(response.has_value(), status == 0xA700U);
+    EXPECT_EQ(requestor->is_open(), status == 0xA700U);
+    requestor->release();
   }
 }
 

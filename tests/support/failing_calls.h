@@ -1,7 +1,7 @@
 // A disk that fails where a test wants it to. A program that links sluice_test_faults has
 // its own write, fdatasync, rename and so on, which the linker prefers to libc's, also for
 // the calls of SQLite's library: so no durable step can be forgotten by an interface that
-// it does not go through. docs/decisions/0006 says more.
+// it does not go through. docs/decisions/0010 says more.
 //
 //   const FailingCall failing(Call::fdatasync, EIO, 2);  // the second one from now
 //

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 namespace sluice::test {
@@ -124,6 +126,17 @@ inline std::string echo_request(std::size_t message_id = 1) {
                      element(0x0110, little16(message_id)) + element(0x0800, little16(0x0101)));
 }
 
+// The Message ID (0000,0110) of a request.
+inline std::size_t message_id_of(const std::string& request_pdu) {
+  const std::string head = little16(0) + little16(0x0110) + little32(2);
+  const std::size_t at = request_pdu.find(head);
+  if (at == std::string::npos || at + head.size() + 2 > request_pdu.size()) return 0;
+  const auto byte = [&](std::size_t i) {
+    return std::size_t{static_cast<unsigned char>(request_pdu[at + head.size() + i])};
+  };
+  return byte(0) | byte(1) << 8U;
+}
+
 // A data set in Implicit VR Little Endian with what the gateway compares.
 inline std::string small_data_set(const std::string& sop_class, const std::string& sop_instance) {
   const auto data_element = [](std::size_t group, std::size_t number, std::string value) {
@@ -135,36 +148,90 @@ inline std::string small_data_set(const std::string& sop_class, const std::strin
          data_element(0x0020, 0x000D, "1.2.3.1") + data_element(0x0020, 0x000E, "1.2.3.2");
 }
 
+// What carries a peer's bytes: TCP, or something over it.
+class RawTransport {
+ public:
+  RawTransport() = default;
+  virtual ~RawTransport() = default;
+  RawTransport(const RawTransport&) = delete;
+  RawTransport& operator=(const RawTransport&) = delete;
+
+  // How many were taken or given; none, or a negative number, when the other side no
+  // longer takes or gives any. Both wait.
+  virtual ssize_t send(const char* bytes, std::size_t length) = 0;
+  virtual ssize_t receive(char* bytes, std::size_t length) = 0;
+  // False when receive() would wait at the end of this time.
+  [[nodiscard]] virtual bool wait_readable(std::chrono::milliseconds time) = 0;
+  // True once the other side has gone, whatever is still to be read.
+  [[nodiscard]] virtual bool is_hung_up() = 0;
+  // As if the cable was pulled out and the machine restarted: a reset for the other side.
+  virtual void reset() = 0;
+};
+
+class TcpTransport : public RawTransport {
+ public:
+  explicit TcpTransport(int descriptor) : descriptor_(descriptor) {
+    const timeval patience{20, 0};  // for a peer that does not read
+    ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+  }
+  ~TcpTransport() override { ::close(descriptor_); }
+
+  ssize_t send(const char* bytes, std::size_t length) override {
+    return ::send(descriptor_, bytes, length, MSG_NOSIGNAL);
+  }
+  ssize_t receive(char* bytes, std::size_t length) override {
+    return ::recv(descriptor_, bytes, length, 0);
+  }
+  [[nodiscard]] bool wait_readable(std::chrono::milliseconds time) override {
+    pollfd polled{descriptor_, POLLIN, 0};
+    return ::poll(&polled, 1, static_cast<int>(time.count())) > 0;
+  }
+  [[nodiscard]] bool is_hung_up() override {
+    pollfd polled{descriptor_, POLLRDHUP, 0};
+    return ::poll(&polled, 1, 0) > 0;
+  }
+  void reset() override {
+    const linger at_once{1, 0};
+    ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+// A TCP connection to a port of this machine. `from` is one of the addresses 127.0.0.0/8.
+inline int connected_socket(std::uint16_t port, std::uint32_t from = INADDR_LOOPBACK) {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(from);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  const bool bound = from == INADDR_LOOPBACK || ::bind(descriptor, generic, sizeof(address)) == 0;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  if (!bound || ::connect(descriptor, generic, sizeof(address)) != 0) {
+    ::close(descriptor);
+    throw std::runtime_error("cannot connect");
+  }
+  return descriptor;
+}
+
 class RawPeer {
  public:
-  explicit RawPeer(int descriptor) : descriptor_(descriptor) {}
+  explicit RawPeer(std::unique_ptr<RawTransport> transport) : transport_(std::move(transport)) {}
+  explicit RawPeer(int descriptor) : RawPeer(std::make_unique<TcpTransport>(descriptor)) {}
   // From this address of the machine; all of 127.0.0.0/8 are.
   static RawPeer connect(std::uint16_t port, const char* from = "127.0.0.1") {
-    sockaddr_in own{};
-    own.sin_family = AF_INET;
-    sockaddr_in address = own;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
-    RawPeer peer(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (::inet_pton(AF_INET, from, &own.sin_addr) != 1 ||
-        ::bind(peer.descriptor_, reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) {
-      throw std::runtime_error(std::string("cannot connect from ") + from);
-    }
-    if (::connect(peer.descriptor_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-      throw std::runtime_error("cannot connect");
-    }
-    return peer;
+    return RawPeer(connected_socket(port, ntohl(::inet_addr(from))));
   }
-  ~RawPeer() { close(); }
-  RawPeer(RawPeer&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  RawPeer& operator=(RawPeer&&) = delete;
 
   // False when the other side no longer takes it.
   bool send(const std::string& bytes) const {
     std::size_t sent = 0;
     while (sent < bytes.size()) {
       const ssize_t length =
-          ::send(descriptor_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+          transport_ ? transport_->send(bytes.data() + sent, bytes.size() - sent) : -1;
       if (length <= 0) return false;
       sent += static_cast<std::size_t>(length);
     }
@@ -176,13 +243,12 @@ class RawPeer {
       std::size_t length, std::chrono::milliseconds deadline = std::chrono::seconds(20)) const {
     std::string bytes;
     const auto limit = std::chrono::steady_clock::now() + deadline;
-    while (descriptor_ >= 0 && bytes.size() < length) {
+    while (transport_ && bytes.size() < length) {
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           limit - std::chrono::steady_clock::now());
-      pollfd polled{descriptor_, POLLIN, 0};
-      if (left.count() <= 0 || ::poll(&polled, 1, static_cast<int>(left.count())) <= 0) break;
+      if (left.count() <= 0 || !transport_->wait_readable(left)) break;
       std::string piece(length - bytes.size(), '\0');
-      const ssize_t got = ::recv(descriptor_, piece.data(), piece.size(), 0);
+      const ssize_t got = transport_->receive(piece.data(), piece.size());
       if (got <= 0) break;
       bytes += piece.substr(0, static_cast<std::size_t>(got));
     }
@@ -203,18 +269,27 @@ class RawPeer {
   // The other side has closed, in order or by a reset, before the deadline.
   [[nodiscard]] bool is_closed(
       std::chrono::milliseconds deadline = std::chrono::seconds(20)) const {
-    pollfd polled{descriptor_, POLLIN, 0};
     char byte = 0;
-    return ::poll(&polled, 1, static_cast<int>(deadline.count())) > 0 &&
-           ::recv(descriptor_, &byte, 1, 0) <= 0;
+    return transport_ && transport_->wait_readable(deadline) && transport_->receive(&byte, 1) <= 0;
   }
 
-  void close() {
-    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  // Something to read, or the end, within this time.
+  [[nodiscard]] bool has_answer(std::chrono::milliseconds time) const {
+    return !transport_ || transport_->wait_readable(time);
+  }
+
+  // The other side has closed, or ended its half, though not all may be read yet.
+  [[nodiscard]] bool is_hung_up() const { return !transport_ || transport_->is_hung_up(); }
+
+  void close() { transport_.reset(); }
+  // Closes by a reset.
+  void reset() {
+    if (transport_) transport_->reset();
+    close();
   }
 
  private:
-  int descriptor_;
+  std::unique_ptr<RawTransport> transport_;
 };
 
 // A listener on a free port that accepts peers one by one.
