@@ -13,6 +13,7 @@
 #include "gateway/base/error.h"
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/net/security_alert.h"
 #include "gateway/pipeline/pipeline.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
@@ -25,6 +26,7 @@ struct Services {
   Queue& queue;
   Ledger& ledger;
   const Pipeline& pipeline;
+  net::SecurityAlertHook security_alert = {};  // hears of refused peers; see there
 };
 
 class Server {
@@ -34,10 +36,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Errors: configuration, with address and port.
+  // Errors: configuration, with address and port, or with the file that TLS cannot use.
   [[nodiscard]] Result<void> start();
 
-  // The ports in the order of the configuration; port 0 was replaced by the real one.
+  // After start(): the ports in the order of the configuration; port 0 was replaced by the real
+  // one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const;
 
   void stop(std::chrono::milliseconds drain_timeout);
