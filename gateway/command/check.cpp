@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "gateway/command/certificates.h"
 #include "gateway/command/command.h"
 #include "gateway/command/setup.h"
 
@@ -23,6 +24,7 @@ nlohmann::json as_json(std::vector<config::Mistake> list) {
 
 int check(const std::string& config_file, bool json) {
   const Setup setup = load(config_file, "");
+  check_certificates(setup.config, *setup.mistakes, Outdated::is_mistake);
   const bool right = setup.mistakes->empty();
   if (json) {
     const nlohmann::json told{{"file", config_file},

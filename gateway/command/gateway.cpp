@@ -103,6 +103,7 @@ void RunningGateway::keep_house() {
       last = entry.instance.id;
     }
   }
+  certificates_.look();
   const auto now = std::chrono::steady_clock::now();
   if (now - last_forgetting_ < kForgettingInterval) return;
   last_forgetting_ = now;

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "gateway/base/error.h"
+#include "gateway/command/certificates.h"
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
@@ -27,7 +28,7 @@ class RunningGateway {
   [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(Setup setup);
 
   // What is done now and then: routes anew what a person released from quarantine,
-  // and forgets old history. Every half second or so.
+  // forgets old history, and looks when certificates end. Every half second or so.
   void keep_house();
 
   // No new associations; running instances may finish until drain_timeout. False when
@@ -36,13 +37,14 @@ class RunningGateway {
   [[nodiscard]] bool stop();
 
  private:
-  explicit RunningGateway(Setup setup) : setup_(std::move(setup)) {}
+  explicit RunningGateway(Setup setup) : setup_(std::move(setup)), certificates_(setup_.config) {}
   [[nodiscard]] Result<void> open_stores();
   [[nodiscard]] Result<void> start_network();
   void report_differences() const;
   void route_anew(const QueueEntry& entry);
 
   Setup setup_;
+  CertificateWatch certificates_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

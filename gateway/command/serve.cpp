@@ -4,10 +4,12 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <iostream>
 
 #include <sys/stat.h>
 
 #include "gateway/base/log.h"
+#include "gateway/command/certificates.h"
 #include "gateway/command/command.h"
 #include "gateway/command/gateway.h"
 #include "gateway/command/setup.h"
@@ -34,6 +36,21 @@ sigset_t ending_signals() {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   return signals;
+}
+
+// The certificates, which are files of their own; and what is warned of goes to the log.
+bool check_at_start(const std::string& config_file, const Setup& setup) {
+  config::Mistakes& mistakes = *setup.mistakes;
+  check_certificates(setup.config, mistakes, Outdated::is_warning);
+  if (!mistakes.empty()) {
+    std::cerr << mistakes.text();
+    return false;
+  }
+  for (const config::Mistake& warning : mistakes.warnings()) {
+    log::warning("configuration",
+                 {{"file", config_file}, {"line", warning.line}, {"reason", warning.message}});
+  }
+  return true;
 }
 
 // Keeps house until SIGTERM or SIGINT.
@@ -65,7 +82,7 @@ int serve(const std::string& config_file) {
   const auto key = read_or_make_site_key(config->gateway.data_dir);
   if (!key) return fail(key.error().message);
   auto setup = load_or_print(config_file, *key);
-  if (!setup) return kMistakes;
+  if (!setup || !check_at_start(config_file, *setup)) return kMistakes;
   auto gateway = RunningGateway::start(std::move(*setup));
   if (!gateway) return fail(gateway.error().message);
   run(**gateway, signals);
