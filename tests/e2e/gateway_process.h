@@ -63,8 +63,8 @@ inline Finished run_program(std::vector<std::string> arguments) {
 
 class GatewayProcess {
  public:
-  // `routing` is all of the configuration but [gateway] and [[listener]]; `options`
-  // are more lines for [gateway].
+  // `routing` is all of the configuration but [gateway] and [[listener]], which its
+  // first lines may still belong to; `options` are more lines for [gateway].
   GatewayProcess(std::string folder, const std::string& routing, const std::string& options = "")
       : folder_(std::move(folder)) {
     std::filesystem::create_directories(folder_);
