@@ -33,6 +33,7 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(Setup setup) {
   if (const auto started = gateway->start_network(); !started) {
     return tl::unexpected(started.error());
   }
+  gateway->certificates_.look();
   return gateway;
 }
 

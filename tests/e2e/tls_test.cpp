@@ -87,7 +87,7 @@ TEST_F(Tls, CarriesImagesFromStorescuToStorescp) {
     const std::string uid = text_of(file, DCM_SOPInstanceUID);
     EXPECT_EQ(differences(folder_.path("images/" + uid + ".dcm"), file), Differences::Map());
   }
-  EXPECT_EQ(gateway.lines("certificate").size(), 2U);
+  EXPECT_TRUE(gateway.wait_for_lines("certificate", 2)) << gateway.log();
   EXPECT_TRUE(gateway.lines("refused for security").empty());
   EXPECT_EQ(gateway.stop(), 0) << gateway.log();
 }
