@@ -220,7 +220,21 @@ std::ptrdiff_t TlsSession::send(std::span<const std::byte> bytes, bool more) noe
     errno = EPROTO;
     return -1;
   }
+  if (sent < 0 && failed_) {
+    find_alert();
+    errno = EPROTO;
+  }
   return sent;
+}
+
+// In TLS 1.3 a server that does not want our certificate says so behind our handshake, and
+// may have reset the connection when we write. Its alert still waits to be read.
+void TlsSession::find_alert() noexcept {
+  if (error_ != 0) return;
+  ERR_clear_error();
+  std::byte next{};
+  const int result = SSL_read(ssl_.get(), &next, 1);
+  if (result <= 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_SSL) error_ = take_error();
 }
 
 void TlsSession::close_notify() noexcept {

@@ -86,6 +86,7 @@ class TlsSession {
   friend struct WireBio;
 
   [[nodiscard]] std::ptrdiff_t outcome(int result) noexcept;
+  void find_alert() noexcept;
 
   Wire wire_;
   SslHandle ssl_;
