@@ -4,6 +4,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -14,6 +15,7 @@ struct Counters {
   std::mutex mutex;
   prometheus::Registry registry;
   std::map<std::string, prometheus::Family<prometheus::Counter>*> families;
+  std::map<std::string, prometheus::Family<prometheus::Gauge>*> gauges;
 };
 
 Counters& counters() {
@@ -29,6 +31,14 @@ prometheus::Counter& find(const std::string& name, const Labels& labels) {
   return family->Add(labels);
 }
 
+prometheus::Gauge& find_gauge(const std::string& name, const Labels& labels) {
+  Counters& all = counters();
+  const std::lock_guard lock(all.mutex);
+  auto& family = all.gauges[name];
+  if (family == nullptr) family = &prometheus::BuildGauge().Name(name).Register(all.registry);
+  return family->Add(labels);
+}
+
 }  // namespace
 
 void count(const std::string& name, const Labels& labels, std::uint64_t by) {
@@ -37,6 +47,14 @@ void count(const std::string& name, const Labels& labels, std::uint64_t by) {
 
 std::uint64_t counted(const std::string& name, const Labels& labels) {
   return static_cast<std::uint64_t>(find(name, labels).Value());
+}
+
+void set_gauge(const std::string& name, const Labels& labels, double value) {
+  find_gauge(name, labels).Set(value);
+}
+
+double gauge(const std::string& name, const Labels& labels) {
+  return find_gauge(name, labels).Value();
 }
 
 std::string counters_text() {

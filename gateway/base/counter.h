@@ -2,6 +2,10 @@
 //
 //   count("sluice_instances_total", {{"outcome", "stored"}});
 //
+// A gauge stands beside them for what goes up and down:
+//
+//   set_gauge("sluice_certificate_seconds_left", {{"name", "pacs"}}, 86400);
+//
 // Names and labels come from the code, never from the network, so that the number
 // of series stays bounded. Safe from any thread.
 #pragma once
@@ -19,7 +23,12 @@ void count(const std::string& name, const Labels& labels = {}, std::uint64_t by 
 // The present value; 0 for one that never counted. For tests and the drain report.
 [[nodiscard]] std::uint64_t counted(const std::string& name, const Labels& labels = {});
 
-// All counters in the Prometheus text format.
+void set_gauge(const std::string& name, const Labels& labels, double value);
+
+// The present value; 0 for one that was never set.
+[[nodiscard]] double gauge(const std::string& name, const Labels& labels = {});
+
+// All counters and gauges in the Prometheus text format.
 [[nodiscard]] std::string counters_text();
 
 }  // namespace sluice

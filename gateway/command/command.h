@@ -20,7 +20,7 @@ inline constexpr int kFailed = 4;    // a file, database or port could not be us
 // Receives, repairs, keeps and delivers until SIGTERM or SIGINT.
 [[nodiscard]] int serve(const std::string& config_file);
 
-// All mistakes of a configuration, with their lines.
+// All mistakes of a configuration, with their lines. Warnings are told and change no exit code.
 [[nodiscard]] int check(const std::string& config_file, bool json);
 
 struct ExplainOptions {

@@ -37,6 +37,7 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
   if (const auto started = gateway->start_network(std::move(inherited)); !started) {
     return tl::unexpected(started.error());
   }
+  gateway->certificates_.look();
   return gateway;
 }
 
@@ -148,6 +149,7 @@ void RunningGateway::keep_house() {
     }
   }
   age_watch_.look(*queue_);
+  certificates_.look();
   const auto now = std::chrono::steady_clock::now();
   if (now - last_forgetting_ < kForgettingInterval) return;
   last_forgetting_ = now;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/command/certificates.h"
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
@@ -42,7 +43,8 @@ class RunningGateway {
   RunningGateway& operator=(const RunningGateway&) = delete;
 
   // What is done now and then: routes anew what a person took out of quarantine, tells
-  // what is too old, and forgets old history. Every half second or so.
+  // what is too old, forgets old history, and looks when certificates end. Every half
+  // second or so.
   void keep_house();
 
   // No new associations; running instances may finish until drain_timeout. False when
@@ -52,7 +54,7 @@ class RunningGateway {
 
  private:
   explicit RunningGateway(Setup setup)
-      : setup_(std::move(setup)), age_watch_(setup_.config.gateway) {}
+      : setup_(std::move(setup)), age_watch_(setup_.config.gateway), certificates_(setup_.config) {}
   [[nodiscard]] Result<void> open_stores();
   void fault(const std::string& reason) noexcept;
   void check_databases() noexcept;
@@ -63,6 +65,7 @@ class RunningGateway {
   Setup setup_;
   std::atomic<bool> faulted_ = false;
   AgeWatch age_watch_;
+  CertificateWatch certificates_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

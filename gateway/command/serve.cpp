@@ -5,11 +5,13 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <iostream>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "gateway/base/log.h"
+#include "gateway/command/certificates.h"
 #include "gateway/command/command.h"
 #include "gateway/command/gateway.h"
 #include "gateway/command/service_manager.h"
@@ -63,6 +65,21 @@ sigset_t ending_signals() {
   return signals;
 }
 
+// The certificates, which are files of their own; and what is warned of goes to the log.
+bool check_at_start(const std::string& config_file, const Setup& setup) {
+  config::Mistakes& mistakes = *setup.mistakes;
+  check_certificates(setup.config, mistakes, Outdated::is_warning);
+  if (!mistakes.empty()) {
+    std::cerr << mistakes.text();
+    return false;
+  }
+  for (const config::Mistake& warning : mistakes.warnings()) {
+    log::warning("configuration",
+                 {{"file", config_file}, {"line", warning.line}, {"reason", warning.message}});
+  }
+  return true;
+}
+
 // Keeps house until SIGTERM or SIGINT.
 void run(RunningGateway& gateway, const sigset_t& signals) {
   const timespec pause{0, kHousekeepingNanoseconds};
@@ -97,7 +114,7 @@ int serve(const std::string& config_file) {
   const auto key = read_or_make_site_key(config->gateway.data_dir);
   if (!key) return fail(key.error().message);
   auto setup = load_or_print(config_file, *key);
-  if (!setup) return kMistakes;
+  if (!setup || !check_at_start(config_file, *setup)) return kMistakes;
   auto gateway = RunningGateway::start(std::move(*setup), std::move(*inherited));
   if (!gateway) return fail(gateway.error().message);
   manager.tell("READY=1");

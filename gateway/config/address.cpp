@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kLongestAeTitle = 16;
 constexpr std::size_t kLongestHostName = 253;
 constexpr std::string_view kDicomForm = "write dicom://AET@host:port";
+constexpr std::string_view kForms =
+    "write dicom://AET@host:port, dicoms://AET@host:port (TLS) or file:///absolute/folder";
 constexpr std::string_view kFileForm = "write file:///absolute/folder";
 
 tl::unexpected<Error> wrong(std::string_view what, std::string_view text, std::string_view form) {
@@ -91,7 +93,6 @@ std::optional<IpAddress> parse_ip_address(std::string_view text) {
 
 Result<DestinationAddress> parse_dicom(std::string_view text, std::string_view rest) {
   DestinationAddress address;
-  address.scheme = "dicom";
   // The last one: an AE title may hold '@', a host may not.
   const std::size_t at = rest.rfind('@');
   if (at == std::string_view::npos) return wrong("names no AE title", text, kDicomForm);
@@ -146,14 +147,17 @@ Result<DestinationAddress> parse_file(std::string_view text, std::string_view re
 
 Result<DestinationAddress> parse_destination_address(std::string_view text) {
   constexpr std::string_view kSeparator = "://";
-  const std::string forms = std::string(kDicomForm) + " or file:///absolute/folder";
   const std::size_t end = text.find(kSeparator);
-  if (end == std::string_view::npos || end == 0) return wrong("has no scheme", text, forms);
+  if (end == std::string_view::npos || end == 0) return wrong("has no scheme", text, kForms);
   const std::string_view scheme = text.substr(0, end);
   const std::string_view rest = text.substr(end + kSeparator.size());
-  if (scheme == "dicom") return parse_dicom(text, rest);
+  if (scheme == "dicom" || scheme == "dicoms") {
+    auto address = parse_dicom(text, rest);
+    if (address) address->scheme = scheme;
+    return address;
+  }
   if (scheme == "file") return parse_file(text, rest);
-  return wrong("has the unknown scheme '" + log::escape(scheme) + "'", text, forms);
+  return wrong("has the unknown scheme '" + log::escape(scheme) + "'", text, kForms);
 }
 
 std::optional<std::string> find_ae_title_defect(std::string_view ae_title) {

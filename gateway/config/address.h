@@ -10,14 +10,15 @@
 
 namespace sluice::config {
 
-// Where a destination is: "dicom://AET@host:port" (IPv6 hosts in brackets) or
-// "file:///absolute/folder". AE title and folder stand as they are, not percent-encoded.
+// Where a destination is: "dicom://AET@host:port" (IPv6 hosts in brackets), "dicoms:" in
+// the same form over TLS, or "file:///absolute/folder". AE title and folder stand as they are, not
+// percent-encoded.
 struct DestinationAddress {
-  std::string scheme;           // "dicom" or "file"
-  std::string called_ae_title;  // dicom
-  std::string host;             // dicom; without brackets
-  std::uint16_t port = 0;       // dicom
-  std::string folder;           // file
+  std::string scheme;           // "dicom", "dicoms" or "file"
+  std::string called_ae_title;  // dicom and dicoms, as what follows
+  std::string host;             // without brackets
+  std::uint16_t port = 0;
+  std::string folder;  // file
 };
 
 // Errors: configuration, saying which part is wrong and how it is written.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,26 @@ enum class UserIdentity {
   pass,    // the name goes on, with the instances
 };
 
+// [listener.tls] and [destination.tls]: the paths of PEM files, relative ones from the
+// working directory. What they hold is not looked at here; see gateway/net/tls.h.
+struct Tls {
+  // A certificate, and the calling AE titles that whoever has it may use.
+  struct Holder {
+    std::string certificate;             // a name in it, in small letters, or "sha256:" and
+                                         // 64 small hexadecimal digits
+    std::vector<std::string> ae_titles;  // "*": any
+  };
+
+  std::string certificate;                  // first its own, then those that lead to its CA
+  std::string key;                          // of the certificate
+  std::string ca;                           // who may vouch for the peer
+  std::string crl;                          // what the CAs have revoked; "": not looked at
+  std::string client_certificate = "none";  // listener: "required", "optional"
+  std::vector<Holder> ae_titles;            // listener; empty: not bound
+  std::string name;                         // destination: in its certificate; "": the host
+  std::map<std::string, int> lines;         // where each of these keys, and "", the table, stands
+};
+
 struct Listener {
   std::string name;            // default "listener-PORT"
   std::string address = "::";  // both families; "0.0.0.0", "127.0.0.1", "::1"
@@ -64,6 +85,7 @@ struct Listener {
   milliseconds idle_timeout{60'000};           // between messages
   milliseconds stall_timeout{30'000};          // no byte inside a message
   milliseconds message_timeout{600'000};       // one DIMSE message
+  std::optional<Tls> tls;
 };
 
 struct FilterEntry {
@@ -74,8 +96,8 @@ struct FilterEntry {
 
 struct Destination {
   std::string name;
-  std::string scheme;           // "dicom" or "file"
-  std::string called_ae_title;  // dicom
+  std::string scheme;           // "dicom", "dicoms" or "file"
+  std::string called_ae_title;  // dicom and dicoms
   std::string host;             // dicom
   std::uint16_t port = 0;       // dicom
   std::string folder;           // file: absolute path
@@ -88,7 +110,8 @@ struct Destination {
   milliseconds idle_timeout{5'000};       // an unused association is released
   milliseconds retry_min{2'000};          // back-off, doubled with jitter
   milliseconds retry_max{300'000};
-  int max_failures = 3;  // of one instance, by the PACS's refusal; then held
+  int max_failures = 3;    // of one instance, by the PACS's refusal; then held
+  std::optional<Tls> tls;  // dicoms
 };
 
 // One condition of `when`: the value matches one of the globs.

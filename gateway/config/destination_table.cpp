@@ -41,6 +41,13 @@ Destination read_destination(Table& table, Names& names) {
       table.mistake("address", std::move(address.error().message));
     }
   }
+  destination.tls = read_destination_tls(table);
+  if (destination.scheme == "dicoms" && !table.has("tls")) {
+    table.mistake("address", "dicoms: needs a [destination.tls] with at least a ca");
+  } else if (destination.scheme != "dicoms" && !destination.scheme.empty() && table.has("tls")) {
+    table.mistake("tls", "[destination.tls] means nothing for a " + destination.scheme +
+                             ": destination; write dicoms://AET@host:port, or leave it out");
+  }
   const bool is_folder = destination.scheme == "file";
   if (is_folder) {
     for (const char* key : {"calling_ae_title", "associations", "max_pdu", "connect_timeout",

@@ -67,6 +67,7 @@ Listener read_listener(Table& table, Names& names, const Mistakes& mistakes) {
   listener.idle_timeout = read_timeout(table, "idle_timeout", listener.idle_timeout);
   listener.stall_timeout = read_timeout(table, "stall_timeout", listener.stall_timeout);
   listener.message_timeout = read_timeout(table, "message_timeout", listener.message_timeout);
+  listener.tls = read_listener_tls(table);
   listener.name =
       table.has("name") ? name : names.free_name("listener-" + std::to_string(listener.port));
   names.take(table, listener.name);

@@ -6,6 +6,9 @@ namespace sluice::config {
 
 std::string Mistakes::text() const {
   std::vector<Mistake> sorted = list_;
+  for (const Mistake& warning : warnings_) {
+    sorted.push_back({warning.line, "warning: " + warning.message});
+  }
   std::stable_sort(sorted.begin(), sorted.end(), [](const Mistake& left, const Mistake& right) {
     return left.line < right.line;
   });

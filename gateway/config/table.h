@@ -9,6 +9,9 @@
 //   const auto mode = table.choice("mode", "collision", {"collision", "offset"});
 //   table.finish();   // unknown keys
 //
+// What is not wrong yet, but will be, or is hardly meant, is a warning: it is told beside
+// the mistakes and stops nothing.
+//
 // One thread. The Mistakes must outlive every table that was made with them.
 #pragma once
 
@@ -33,15 +36,18 @@ class Mistakes {
  public:
   explicit Mistakes(std::string file) : file_(std::move(file)) {}
   void add(int line, std::string message) { list_.push_back({line, std::move(message)}); }
-  [[nodiscard]] bool empty() const { return list_.empty(); }
+  void warn(int line, std::string message) { warnings_.push_back({line, std::move(message)}); }
+  [[nodiscard]] bool empty() const { return list_.empty(); }  // whatever is warned of
   [[nodiscard]] const std::vector<Mistake>& list() const { return list_; }
+  [[nodiscard]] const std::vector<Mistake>& warnings() const { return warnings_; }
   // "sluice.toml:12: unknown key 'prot'; did you mean 'port'?", a line each, by line,
-  // each ended by a line feed.
+  // each ended by a line feed. A warning says so: "sluice.toml:12: warning: ...".
   [[nodiscard]] std::string text() const;
 
  private:
   std::string file_;
   std::vector<Mistake> list_;
+  std::vector<Mistake> warnings_;
 };
 
 // Copies share the underlying table and what was read of it.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ class Names {
 // A time-out of zero would be over before anything could happen.
 [[nodiscard]] milliseconds read_timeout(Table& table, std::string_view key, milliseconds fallback);
 [[nodiscard]] std::uint32_t read_max_pdu(Table& table, std::uint32_t fallback);
+
+// The table `tls` inside a listener or a destination; nullopt when there is none.
+[[nodiscard]] std::optional<Tls> read_listener_tls(Table& listener);
+[[nodiscard]] std::optional<Tls> read_destination_tls(Table& destination);
 
 [[nodiscard]] Gateway read_gateway(Table& table);
 [[nodiscard]] std::vector<Listener> read_listeners(std::vector<Table> tables,

@@ -189,6 +189,15 @@ class DicomSender : public Sender {
     options.max_pdu = destination_.max_pdu;
     options.connect_timeout = destination_.connect_timeout;
     options.response_timeout = destination_.response_timeout;
+    options.name = destination_.name;
+    if (destination_.tls && tls_ == nullptr) {
+      auto opened =
+          net::TlsContext::open(*destination_.tls, net::TlsSide::destination, destination_.host);
+      // Good at the start, and bad now: a file that is being replaced. It comes back.
+      if (!opened) return failure(ErrorCode::transient, opened.error().message);
+      tls_ = std::move(*opened);
+    }
+    options.tls = tls_;
     for (const Kind& each : kinds) propose(each, options.contexts);
     auto opened = Requestor::open(options);
     if (!opened) return tl::unexpected(opened.error());
@@ -239,6 +248,7 @@ class DicomSender : public Sender {
   }
 
   const config::Destination destination_;
+  std::shared_ptr<net::TlsContext> tls_;
   std::set<Kind> batch_;
   std::set<Kind> proposed_;  // with the last association
   std::string user_name_;    // of the last association

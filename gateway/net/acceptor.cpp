@@ -12,6 +12,7 @@
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
@@ -26,6 +27,7 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kAcceptPause{100};
+constexpr std::size_t kHandshakeThreads = 2;
 
 // An IPv4 client of an IPv6 listener has an address of its own, not a mapped one.
 std::string address_text(const tcp::endpoint& endpoint) {
@@ -92,6 +94,10 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   void reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
               const AssociateRequest& request);
   void abort(const std::shared_ptr<HalfOpen>& client, Abort reason, std::string_view text);
+  void alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
+             const std::string& calling_ae_title = "");
+  [[nodiscard]] bool may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
+                                      const AssociateRequest& request);
   void run() noexcept;
 
   asio::io_context io_;
@@ -104,6 +110,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   std::shared_ptr<Slots> slots_;
   Clients clients_;  // oldest first
   std::thread thread_;
+  std::unique_ptr<asio::thread_pool> workers_;  // where a listener has TLS
 
   Listener& listener(std::size_t index) {
     return *std::next(listeners_.begin(), static_cast<std::ptrdiff_t>(index));
@@ -127,6 +134,9 @@ Result<void> Acceptor::State::start(std::vector<InheritedSocket> inherited) {
       other.acceptor.close(ignored);
     }
     return opened;
+  }
+  if (std::ranges::any_of(listeners_, [](const Listener& each) { return !!each.options.tls; })) {
+    workers_ = std::make_unique<asio::thread_pool>(kHandshakeThreads);
   }
   for (std::size_t i = 0; i < listeners_.size(); ++i) accept(i);
   thread_ = std::thread([this] { run(); });
@@ -267,7 +277,11 @@ void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::
                                      [this](const std::shared_ptr<HalfOpen>& from,
                                             HalfOpen::Outcome outcome) { done(from, outcome); });
       clients_.push_back(client);
-      client->start(entry.options.request_timeout);
+      if (entry.options.tls) {
+        client->start(entry.options.request_timeout, entry.options.tls, *workers_);
+      } else {
+        client->start(entry.options.request_timeout);
+      }
     }
   } catch (const std::exception& exception) {
     log::error("a connection was dropped", {{"reason", exception.what()}});
@@ -320,10 +334,20 @@ void Acceptor::State::done(const std::shared_ptr<HalfOpen>& client, HalfOpen::Ou
       client->drop();
       break;
     case HalfOpen::Outcome::timed_out:
-      abort(client, kAbortByUser, "no whole request in time");
+      abort(client, kAbortByUser,
+            client->is_shaking_hands() ? "no TLS handshake in time" : "no whole request in time");
       break;
     case HalfOpen::Outcome::not_a_request:
+      if (client->has_sent_tls()) {
+        alert(client, {"TLS on a plain port", "the peer speaks TLS, and this listener does not"});
+      }
       abort(client, kAbortUnexpectedPdu, "not an A-ASSOCIATE-RQ");
+      break;
+    case HalfOpen::Outcome::no_tls:
+      alert(client, client->tls() == nullptr ? TlsFailure{"broken TLS", "no TLS session was made"}
+                                             : client->tls()->failure());
+      count_outcome("aborted", "no TLS");
+      client->answer_and_close({});
       break;
     case HalfOpen::Outcome::too_long:
       abort(client, kAbortInvalidParameter, "A-ASSOCIATE-RQ longer than 256 KiB");
@@ -338,6 +362,39 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
                                        {"listener", listener(client->listener()).options.name},
                                        {"reason", text}});
   client->answer_and_close(encode(reason));
+}
+
+void Acceptor::State::alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
+                            const std::string& calling_ae_title) {
+  const ListenerOptions& options = listener(client->listener()).options;
+  raise({std::string(failure.reason), failure.detail, "listener", options.name, client->address(),
+         client->tls() == nullptr ? "" : client->tls()->shown_subject(), calling_ae_title},
+        options.security_alert);
+}
+
+// The certificate was good; whether it may speak for this AE title is another question.
+bool Acceptor::State::may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
+                                       const AssociateRequest& request) {
+  const ListenerOptions& options = listener(client->listener()).options;
+  if (client->tls() == nullptr) return true;
+  const auto certificate = client->tls()->peer_certificate();
+  count("sluice_tls_connections_total",
+        {{"listener", options.name}, {"version", client->tls()->version()}});
+  log::debug("TLS agreed", {{"peer_address", client->address()},
+                            {"version", client->tls()->version()},
+                            {"cipher_suite", client->tls()->cipher_suite()},
+                            {"certificate", client->tls()->shown_subject()},
+                            {"sha256", certificate ? certificate->fingerprint : ""}});
+  if (options.tls->may_use(certificate ? &*certificate : nullptr, request.calling_ae_title)) {
+    return true;
+  }
+  alert(client,
+        {"AE title of another",
+         certificate ? "ae_titles do not give this AE title to the certificate, sha256:" +
+                           certificate->fingerprint
+                     : "the AE title is bound to a certificate, and the peer showed none"},
+        request.calling_ae_title);
+  return false;
 }
 
 void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
@@ -361,8 +418,11 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
   auto unsupported = request->unsupported;
   if (!unsupported && request->called_ae_title.empty()) unsupported = kCalledAeTitleNotRecognized;
   if (!unsupported && request->calling_ae_title.empty()) unsupported = kCallingAeTitleNotRecognized;
-  const auto objection = unsupported ? objection_of(*unsupported)
-                                     : policy_(client->listener(), client->address(), *request);
+  auto objection = unsupported ? objection_of(*unsupported)
+                               : policy_(client->listener(), client->address(), *request);
+  if (!objection && !may_use_ae_title(client, *request)) {
+    objection = objection_of(kCallingAeTitleNotRecognized);
+  }
   if (objection) {
     reject(client, *objection, *request);
     return;
@@ -383,7 +443,7 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
   arrival.listener = client->listener();
   arrival.connection = std::make_shared<Connection>(std::move(socket), client->address(),
                                                     listener(client->listener()).options.timeouts,
-                                                    std::move(bytes), stop_);
+                                                    std::move(bytes), stop_, client->take_tls());
   arrival.request = std::move(*request);
   arrival.slot = std::move(slot);
   const std::shared_ptr<Connection> connection = arrival.connection;
@@ -407,6 +467,10 @@ void Acceptor::State::stop() {
     io_.stop();
   });
   thread_.join();
+  if (workers_ != nullptr) {
+    workers_->stop();
+    workers_->join();
+  }
 }
 
 Acceptor::Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy,

@@ -7,8 +7,9 @@
 // (transient A-ASSOCIATE-RJ). A flood of half-open connections pushes out its own
 // oldest ones, per address and in all, so that who sends its request at once is served.
 //
-// All work is done in one thread of the acceptor's own; policy and handler are called
-// there and must not block.
+// All work is done in one thread of the acceptor's own; policy, handler and alert hook are
+// called there and must not block. Only the steps of TLS handshakes run beside it, in two
+// more threads: a flood of them makes handshakes slow, and nothing else.
 #pragma once
 
 #include <chrono>
@@ -25,7 +26,9 @@
 #include "gateway/net/connection.h"
 #include "gateway/net/inherited_sockets.h"
 #include "gateway/net/refusal.h"
+#include "gateway/net/security_alert.h"
 #include "gateway/net/stop_signal.h"
+#include "gateway/net/tls.h"
 
 namespace sluice::net {
 
@@ -34,8 +37,11 @@ struct ListenerOptions {
   std::string address = "::";          // takes both families, or IPv4 where there is no IPv6
   std::uint16_t port = 0;              // 0: a free one
   std::vector<config::Network> allow;  // a client elsewhere is closed at once
-  std::chrono::milliseconds request_timeout{10'000};  // from accept to the last byte of the RQ
-  Timeouts timeouts;                                  // of the association
+  // From accept to the last byte of the RQ, the TLS handshake included.
+  std::chrono::milliseconds request_timeout{10'000};
+  Timeouts timeouts;                // of the association
+  std::shared_ptr<TlsContext> tls;  // nullptr: plain TCP
+  SecurityAlertHook security_alert;
 };
 
 struct Limits {

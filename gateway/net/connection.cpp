@@ -49,8 +49,10 @@ SteadyTime after(milliseconds duration) {
 }  // namespace
 
 Connection::Connection(FileDescriptor socket, std::string peer_address, Timeouts timeouts,
-                       std::vector<std::byte> received, const StopSignal* stop)
+                       std::vector<std::byte> received, const StopSignal* stop,
+                       std::unique_ptr<TlsSession> tls)
     : socket_(std::move(socket)),
+      tls_(std::move(tls)),
       peer_address_(std::move(peer_address)),
       timeouts_(timeouts),
       stop_(stop),
@@ -93,6 +95,27 @@ void Connection::end(Ending ending, int error_number) noexcept {
   if (ending_ != Ending::none) return;
   ending_ = shut_down_.load() && ending != Ending::closed ? Ending::stopped : ending;
   error_number_ = error_number;
+}
+
+bool Connection::handshake() noexcept {
+  while (tls_ != nullptr && ending_ == Ending::none) {
+    // A peer that always has a byte more must meet its deadline, too.
+    if (steady_clock::now() >= deadline_) {
+      end(Ending::overdue);
+      break;
+    }
+    switch (tls_->handshake()) {
+      case TlsSession::Step::done:
+        return true;
+      case TlsSession::Step::failed:
+        end(Ending::broken, EPROTO);
+        break;
+      case TlsSession::Step::again:
+        static_cast<void>(wait_for(tls_->wants(), SteadyTime::max()));
+        break;
+    }
+  }
+  return ending_ == Ending::none;
 }
 
 std::size_t Connection::take_buffered(std::span<std::byte> buffer) noexcept {
@@ -138,13 +161,14 @@ std::ptrdiff_t Connection::receive(std::span<std::byte> buffer) noexcept {
       break;
     }
     if (stall_limit == SteadyTime::max() && !awaiting_) stall_limit = after(timeouts_.stall);
-    if (!wait_for(POLLIN, stall_limit)) break;
+    if (!wait_for(events(POLLIN), stall_limit)) break;
   }
   errno = ending_ == Ending::broken ? error_number_ : ETIMEDOUT;
   return ending_ == Ending::closed_by_peer ? 0 : -1;
 }
 
 std::ptrdiff_t Connection::receive_some(std::span<std::byte> buffer) noexcept {
+  if (tls_ != nullptr) return receive_record(buffer);
   // What is asked for goes where it is wanted; what came behind it is kept.
   std::array<iovec, 2> parts{{{buffer.data(), buffer.size()}, {ahead_.data(), ahead_.size()}}};
   const ssize_t length = ::readv(socket_.get(), parts.data(), static_cast<int>(parts.size()));
@@ -156,6 +180,31 @@ std::ptrdiff_t Connection::receive_some(std::span<std::byte> buffer) noexcept {
   ahead_begin_ = 0;
   ahead_end_ = received > buffer.size() ? received - buffer.size() : 0;
   return static_cast<std::ptrdiff_t>(std::min(received, buffer.size()));
+}
+
+std::ptrdiff_t Connection::receive_record(std::span<std::byte> buffer) noexcept {
+  if (buffer.size() < ahead_.size()) {
+    // A header of some bytes: the record that it stands in is taken whole.
+    const std::ptrdiff_t length = tls_->receive(ahead_);
+    if (length <= 0) return length;
+    ahead_begin_ = 0;
+    ahead_end_ = static_cast<std::size_t>(length);
+    bytes_received_ += ahead_end_;
+    if (awaiting_) begin_message();
+    return static_cast<std::ptrdiff_t>(take_buffered(buffer));
+  }
+  const std::ptrdiff_t length = tls_->receive(buffer);
+  if (length <= 0) return length;
+  bytes_received_ += static_cast<std::uint64_t>(length);
+  if (awaiting_) begin_message();
+  return length;
+}
+
+// True when read() would not wait: for bytes, which are then in ahead_, or for the end.
+// A readable socket does not tell: what it has may be half a record, or none of data.
+bool Connection::read_ahead() noexcept {
+  const std::ptrdiff_t length = receive_record({});
+  return length >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
 bool Connection::wait_for(short events, SteadyTime stall_limit) noexcept {
@@ -184,10 +233,11 @@ bool Connection::wait_readable(milliseconds timeout) noexcept {
   if (received_begin_ < received_.size() || ahead_begin_ < ahead_end_) return true;
   if (ending_ != Ending::none) return false;
   const SteadyTime limit = std::min(deadline_, after(std::max(timeout, milliseconds(0))));
-  pollfd polled{socket_.get(), POLLIN, 0};
   for (;;) {
+    if (tls_ != nullptr && read_ahead()) return true;
+    pollfd polled{socket_.get(), events(POLLIN), 0};
     const int ready = ::poll(&polled, 1, poll_timeout(limit));
-    if (ready > 0) return true;
+    if (ready > 0 && tls_ == nullptr) return true;
     if (ready < 0 && errno != EINTR) return false;
     const SteadyTime now = steady_clock::now();
     if (now >= deadline_) end(awaiting_ ? Ending::idle : Ending::overdue);
@@ -255,7 +305,7 @@ bool Connection::send_all(std::span<iovec> parts) noexcept {
       break;
     }
     if (stall_limit == SteadyTime::max()) stall_limit = after(timeouts_.stall);
-    if (!wait_for(POLLOUT, stall_limit)) break;
+    if (!wait_for(events(POLLOUT), stall_limit)) break;
   }
   if (parts.empty()) return true;
   torn_ = torn_ || begun;
@@ -264,6 +314,7 @@ bool Connection::send_all(std::span<iovec> parts) noexcept {
 }
 
 std::ptrdiff_t Connection::send_some(std::span<iovec> parts) noexcept {
+  if (tls_ != nullptr) return send_record(parts);
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = parts.size();
@@ -275,9 +326,32 @@ std::ptrdiff_t Connection::send_some(std::span<iovec> parts) noexcept {
   return length;
 }
 
+// dcmnet's head of 12 bytes shares a record with what it heads.
+std::ptrdiff_t Connection::send_record(std::span<const iovec> parts) noexcept {
+  std::array<std::byte, SSL3_RT_MAX_PLAIN_LENGTH> record;  // NOLINT(*-member-init): 16 KiB
+  std::span<const std::byte> bytes(static_cast<const std::byte*>(parts.front().iov_base),
+                                   parts.front().iov_len);
+  bool more = false;
+  if (parts.size() > 1 && bytes.size() < record.size()) {
+    const iovec& second = parts[1];
+    const std::size_t room = std::min(record.size() - bytes.size(), second.iov_len);
+    std::memcpy(record.data(), bytes.data(), bytes.size());
+    if (room > 0) std::memcpy(record.data() + bytes.size(), second.iov_base, room);
+    bytes = std::span(record).first(bytes.size() + room);
+    more = room < second.iov_len;
+  }
+  const std::ptrdiff_t length = tls_->send(bytes, more);
+  if (length > 0) {
+    bytes_sent_ += static_cast<std::uint64_t>(length);
+    ++writes_;
+  }
+  return length;
+}
+
 bool Connection::is_quiet() noexcept {
   if (ending_ != Ending::none) return false;
   if (received_begin_ < received_.size() || ahead_begin_ < ahead_end_) return false;
+  if (tls_ != nullptr) return !read_ahead();
   std::byte next{};
   return ::recv(socket_.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
          (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
@@ -302,6 +376,8 @@ void Connection::abort(Abort reason, milliseconds linger) noexcept {
 void Connection::close(milliseconds linger) noexcept {
   if (!socket_.is_valid()) return;
   const SteadyTime limit = after(linger);
+  // After half a PDU the peer is to see that it was cut off.
+  if (tls_ != nullptr && !torn_ && !shut_down_.load()) tls_->close_notify();
   if (::shutdown(socket_.get(), SHUT_WR) == 0 && linger.count() > 0 && !shut_down_.load()) {
     while (steady_clock::now() < limit) {
       const ssize_t length = ::recv(socket_.get(), ahead_.data(), ahead_.size(), MSG_DONTWAIT);
@@ -340,6 +416,7 @@ std::string Connection::ending_text() const {
     case Ending::closed_by_peer:
       return "the peer closed the connection";
     case Ending::broken:
+      if (tls_ != nullptr && error_number_ == EPROTO) return tls_->failure().detail;
       return "the connection broke: " + std::generic_category().message(error_number_);
     case Ending::idle:
       return "no message for " + seconds_text(timeouts_.idle);

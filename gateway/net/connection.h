@@ -10,8 +10,10 @@
 // come within `idle`, and the whole message within `message` after it. set_deadline()
 // bounds what follows otherwise. Inside either, `stall` bounds the time without a byte.
 //
+// Over TLS all of this holds, too: what counts and waits are the bytes inside. A record
+// of TLS (up to 16 KiB) gives none before it is whole, so `stall` bounds it as one byte.
+//
 // One thread uses a connection; shut_down() may be called from any.
-// TLS, when it comes, replaces receive_some() and send_some().
 #pragma once
 
 #include <array>
@@ -19,6 +21,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -28,6 +31,7 @@
 #include "gateway/net/file_descriptor.h"
 #include "gateway/net/pdu.h"
 #include "gateway/net/stop_signal.h"
+#include "gateway/net/tls_session.h"
 
 struct iovec;
 
@@ -46,8 +50,8 @@ class Connection {
   // Why nothing more can be read or written.
   enum class Ending {
     none,            // still usable
-    closed_by_peer,  // in order, by FIN
-    broken,          // an error of the socket
+    closed_by_peer,  // in order: by FIN, over TLS by a close_notify
+    broken,          // an error of the socket, or of TLS; over TLS a FIN alone, too
     idle,            // no message came
     stalled,         // no byte came, or could be sent, inside a message
     overdue,         // the message or answer took too long
@@ -56,14 +60,20 @@ class Connection {
   };
 
   // `received`: what was read already; read() gives it first. `stop` may be nullptr.
+  // `tls`: over this socket; nullptr for plain TCP.
   Connection(FileDescriptor socket, std::string peer_address, Timeouts timeouts,
-             std::vector<std::byte> received = {}, const StopSignal* stop = nullptr);
+             std::vector<std::byte> received = {}, const StopSignal* stop = nullptr,
+             std::unique_ptr<TlsSession> tls = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   void await_message();
   void set_deadline(SteadyTime deadline);
+
+  // The TLS handshake, until the deadline; first, unless it is done already. False when
+  // it failed, and then tls()->failure() or ending() says why.
+  [[nodiscard]] bool handshake() noexcept;
 
   // At least one byte, 0 when the peer closed, -1 on an error or a passed deadline.
   [[nodiscard]] std::ptrdiff_t read(std::span<std::byte> buffer) noexcept;
@@ -93,23 +103,30 @@ class Connection {
   [[nodiscard]] std::string ending_text() const;
 
   [[nodiscard]] const std::string& peer_address() const { return peer_address_; }
+  [[nodiscard]] const TlsSession* tls() const { return tls_.get(); }  // nullptr: plain TCP
   [[nodiscard]] const Timeouts& timeouts() const { return timeouts_; }
   [[nodiscard]] std::uint64_t bytes_received() const { return bytes_received_; }
   [[nodiscard]] std::uint64_t bytes_sent() const { return bytes_sent_; }
   // Calls of sendmsg() that took bytes; equal to the PDUs sent while the socket has room.
+  // Over TLS: records.
   [[nodiscard]] std::uint64_t writes() const { return writes_; }
 
  private:
   [[nodiscard]] std::size_t take_buffered(std::span<std::byte> buffer) noexcept;
   [[nodiscard]] std::ptrdiff_t receive(std::span<std::byte> buffer) noexcept;
   [[nodiscard]] std::ptrdiff_t receive_some(std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] std::ptrdiff_t receive_record(std::span<std::byte> buffer) noexcept;
+  [[nodiscard]] bool read_ahead() noexcept;
   [[nodiscard]] bool send_all(std::span<iovec> parts) noexcept;
   [[nodiscard]] std::ptrdiff_t send_some(std::span<iovec> parts) noexcept;
+  [[nodiscard]] std::ptrdiff_t send_record(std::span<const iovec> parts) noexcept;
+  [[nodiscard]] short events(short plain) const { return tls_ ? tls_->wants() : plain; }
   [[nodiscard]] bool wait_for(short events, SteadyTime stall_limit) noexcept;
   void begin_message() noexcept;
   void end(Ending ending, int error_number = 0) noexcept;
 
   FileDescriptor socket_;
+  std::unique_ptr<TlsSession> tls_;
   std::mutex socket_mutex_;  // close() against shut_down()
   std::string peer_address_;
   Timeouts timeouts_;

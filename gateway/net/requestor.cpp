@@ -136,21 +136,61 @@ Requestor::Requestor(Requestor&&) noexcept = default;
 Requestor& Requestor::operator=(Requestor&&) noexcept = default;
 Requestor::~Requestor() = default;
 
-Result<Requestor> Requestor::open(const RequestorOptions& options) {
-  auto connected =
-      connect_to(options.host, options.port, steady_clock::now() + options.connect_timeout);
+namespace {
+
+tl::unexpected<Error> failed_at(const RequestorOptions& options, Error error) {
+  error.message = options.called_ae_title + " at " + options.host + " port " +
+                  std::to_string(options.port) + ": " + error.message;
+  return tl::unexpected<Error>(std::move(error));
+}
+
+void raise_alert(const RequestorOptions& options, const Connection& connection) {
+  const TlsFailure failure = connection.tls()->failure();
+  raise({std::string(failure.reason), failure.detail, "destination", options.name,
+         connection.peer_address(), connection.tls()->shown_subject(), options.calling_ae_title},
+        options.security_alert);
+}
+
+// A destination without trust is away, not misconfigured: one expired certificate, or
+// somebody in between with a certificate of his own, must not put a whole queue on hold
+// for a person to release row by row. When the cause is mended all of it goes by itself.
+Result<std::shared_ptr<Connection>> connect(const RequestorOptions& options) {
+  const SteadyTime deadline = steady_clock::now() + options.connect_timeout;
+  auto connected = connect_to(options.host, options.port, deadline);
   if (!connected) return tl::unexpected<Error>(connected.error());
+  std::unique_ptr<TlsSession> tls;
+  if (options.tls != nullptr) {
+    auto session = options.tls->session(connected->socket.get());
+    if (!session) return failed_at(options, session.error());
+    tls = std::move(*session);
+  }
   const Timeouts timeouts{options.response_timeout, options.response_timeout,
                           options.response_timeout};
   auto connection =
-      std::make_shared<Connection>(std::move(connected->socket), connected->address, timeouts);
-  connection->set_deadline(steady_clock::now() + options.response_timeout);
-  auto association = Association::request(std::move(connection), options);
+      std::make_shared<Connection>(std::move(connected->socket), connected->address, timeouts,
+                                   std::vector<std::byte>(), nullptr, std::move(tls));
+  connection->set_deadline(deadline);
+  if (!connection->handshake()) {
+    if (connection->tls()->has_failed()) raise_alert(options, *connection);
+    connection->close(milliseconds(0));
+    return failed_at(options,
+                     {ErrorCode::transient, "no TLS connection: " + connection->ending_text()});
+  }
+  return connection;
+}
+
+}  // namespace
+
+Result<Requestor> Requestor::open(const RequestorOptions& options) {
+  const auto connection = connect(options);
+  if (!connection) return tl::unexpected<Error>(connection.error());
+  (*connection)->set_deadline(steady_clock::now() + options.response_timeout);
+  auto association = Association::request(*connection, options);
   if (!association) {
-    Error error = association.error();
-    error.message = options.called_ae_title + " at " + options.host + " port " +
-                    std::to_string(options.port) + ": " + error.message;
-    return tl::unexpected<Error>(std::move(error));
+    // In TLS 1.3 a peer that does not take our certificate says so only now.
+    const TlsSession* tls = (*connection)->tls();
+    if (tls != nullptr && tls->was_refused()) raise_alert(options, **connection);
+    return failed_at(options, association.error());
   }
   return Requestor(std::make_unique<State>(std::move(*association), options.response_timeout));
 }

@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/net/security_alert.h"
+#include "gateway/net/tls.h"
 
 namespace sluice::net {
 
@@ -43,6 +45,9 @@ struct RequestorOptions {
   std::chrono::milliseconds response_timeout{60'000};
   std::string user_name;  // sent as user identity of type 1 (PS3.7 D.3.3.7); "": none is sent
   std::vector<ProposedContext> contexts;  // at most 128; ids are given in order
+  std::string name;                       // of the destination, for alerts
+  std::shared_ptr<TlsContext> tls;        // nullptr: plain TCP
+  SecurityAlertHook security_alert;
 };
 
 // The bytes of a data set, in order.
@@ -60,8 +65,9 @@ struct StoreResponse {
 
 class Requestor {
  public:
-  // Errors: transient for connection, time-out and transient rejection; configuration
-  // for a permanent rejection, with the standard's reason (PS3.8 9.3.4).
+  // Errors: transient for connection, TLS, time-out and transient rejection;
+  // configuration for a permanent rejection, with the standard's reason (PS3.8 9.3.4).
+  // TLS and connection have `connect_timeout` together.
   [[nodiscard]] static Result<Requestor> open(const RequestorOptions& options);
   ~Requestor();  // aborts when not released
   Requestor(Requestor&&) noexcept;

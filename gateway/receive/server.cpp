@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -17,7 +18,8 @@
 namespace sluice {
 namespace {
 
-std::vector<net::ListenerOptions> listener_options(const config::Config& config) {
+Result<std::vector<net::ListenerOptions>> listener_options(const config::Config& config,
+                                                           const Services& services) {
   std::vector<net::ListenerOptions> all;
   for (const config::Listener& listener : config.listeners) {
     net::ListenerOptions options;
@@ -27,6 +29,15 @@ std::vector<net::ListenerOptions> listener_options(const config::Config& config)
     options.allow = listener.allow;
     options.request_timeout = listener.request_timeout;
     options.timeouts = {listener.idle_timeout, listener.stall_timeout, listener.message_timeout};
+    options.security_alert = services.security_alert;
+    if (listener.tls) {
+      auto tls = net::TlsContext::open(*listener.tls, net::TlsSide::listener);
+      if (!tls) {
+        return failure(ErrorCode::configuration,
+                       "listener '" + listener.name + "': " + tls.error().message);
+      }
+      options.tls = std::move(*tls);
+    }
     all.push_back(std::move(options));
   }
   return all;
@@ -44,16 +55,7 @@ net::Limits limits(const config::Config& config) {
 class Server::State {
  public:
   State(config::Config config, Services services, net::RefusalHook refused)
-      : config_(std::move(config)),
-        services_(services),
-        acceptor_(
-            listener_options(config_), limits(config_),
-            [this](std::size_t listener, const std::string& peer_address,
-                   const net::AssociateRequest& request) {
-              return check_request(config_.listeners[listener], peer_address, request);
-            },
-            [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_,
-            std::move(refused)) {}
+      : config_(std::move(config)), services_(std::move(services)), refused_(std::move(refused)) {}
   ~State() { stop(std::chrono::milliseconds(0)); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -62,10 +64,19 @@ class Server::State {
     if (const auto network = net::dcmnet_network(); !network) {
       return tl::unexpected<Error>(network.error());
     }
-    return acceptor_.start(std::move(inherited));
+    auto listeners = listener_options(config_, services_);
+    if (!listeners) return tl::unexpected<Error>(listeners.error());
+    acceptor_.emplace(
+        std::move(*listeners), limits(config_),
+        [this](std::size_t listener, const std::string& peer_address,
+               const net::AssociateRequest& request) {
+          return check_request(config_.listeners[listener], peer_address, request);
+        },
+        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_, refused_);
+    return acceptor_->start(std::move(inherited));
   }
 
-  [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_.ports(); }
+  [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_->ports(); }
 
   void stop(std::chrono::milliseconds drain_timeout);
 
@@ -81,12 +92,13 @@ class Server::State {
 
   const config::Config config_;
   Services services_;
+  net::RefusalHook refused_;
   net::StopSignal stop_signal_;
   std::mutex mutex_;
   std::condition_variable session_finished_;
   std::list<Running> sessions_;
   bool stopping_ = false;
-  net::Acceptor acceptor_;  // last: it calls into all of the above
+  std::optional<net::Acceptor> acceptor_;  // last: it calls into all of the above
 };
 
 // Joins the threads that have nothing left to do but return. With mutex_ held.
@@ -128,7 +140,7 @@ bool Server::State::take(net::Arrival& arrival) noexcept {
 }
 
 void Server::State::stop(std::chrono::milliseconds drain_timeout) {
-  acceptor_.stop();
+  if (acceptor_) acceptor_->stop();
   std::unique_lock lock(mutex_);
   stopping_ = true;
   stop_signal_.raise();
@@ -144,7 +156,7 @@ void Server::State::stop(std::chrono::milliseconds drain_timeout) {
 }
 
 Server::Server(const config::Config& config, Services services, net::RefusalHook refused)
-    : state_(std::make_unique<State>(config, services, std::move(refused))) {}
+    : state_(std::make_unique<State>(config, std::move(services), std::move(refused))) {}
 Server::~Server() = default;
 
 Result<void> Server::start(std::vector<net::InheritedSocket> inherited) {

@@ -15,6 +15,7 @@
 #include "gateway/ledger/ledger.h"
 #include "gateway/net/inherited_sockets.h"
 #include "gateway/net/refusal.h"
+#include "gateway/net/security_alert.h"
 #include "gateway/pipeline/pipeline.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
@@ -27,6 +28,7 @@ struct Services {
   Queue& queue;
   Ledger& ledger;
   const Pipeline& pipeline;
+  net::SecurityAlertHook security_alert = {};  // hears of refused peers; see there
 };
 
 class Server {
@@ -38,10 +40,11 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // `inherited`: listen already, for listeners that then bind nothing. Errors:
-  // configuration, with address and port.
+  // configuration, with address and port, or with the file that TLS cannot use.
   [[nodiscard]] Result<void> start(std::vector<net::InheritedSocket> inherited = {});
 
-  // The ports in the order of the configuration; port 0 was replaced by the real one.
+  // After start(): the ports in the order of the configuration; port 0 was replaced by the real
+  // one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const;
 
   void stop(std::chrono::milliseconds drain_timeout);

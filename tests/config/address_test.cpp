@@ -47,10 +47,19 @@ TEST(DestinationAddress, TakesAFolderByItsAbsolutePath) {
   EXPECT_EQ(address->folder, "/srv/dicom images");
 }
 
+TEST(DestinationAddress, OverTlsHasTheSameForm) {
+  const auto address = parse_destination_address("dicoms://PACS@[fd00::7]:2762");
+  ASSERT_TRUE(address) << address.error().message;
+  EXPECT_EQ(address->scheme, "dicoms");
+  EXPECT_EQ(address->called_ae_title, "PACS");
+  EXPECT_EQ(address->host, "fd00::7");
+  EXPECT_EQ(address->port, 2762);
+}
+
 TEST(DestinationAddress, SaysWhichPartIsWrong) {
   EXPECT_EQ(mistake_of("PACS@127.0.0.1:104"),
-            "address has no scheme: 'PACS@127.0.0.1:104'; write dicom://AET@host:port or "
-            "file:///absolute/folder");
+            "address has no scheme: 'PACS@127.0.0.1:104'; write dicom://AET@host:port, "
+            "dicoms://AET@host:port (TLS) or file:///absolute/folder");
   EXPECT_THAT(mistake_of("://PACS@h:104"), HasSubstr("has no scheme"));
   EXPECT_THAT(mistake_of("http://PACS@h:104"), HasSubstr("has the unknown scheme 'http'"));
   EXPECT_THAT(mistake_of("dicom://127.0.0.1:104"), HasSubstr("names no AE title"));

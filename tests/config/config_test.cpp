@@ -359,11 +359,11 @@ TEST(Config, TellsWrongDestinationValues) {
   EXPECT_EQ(mistakes_of(std::string("[[destination]]\n") + kListener + kDestination + kRoute),
             "f:1: name is missing\nf:1: address is missing\n");
   EXPECT_EQ(in_destination("address = \"PACS@127.0.0.1:104\""),
-            "f:3: address has no scheme: 'PACS@127.0.0.1:104'; write dicom://AET@host:port or "
-            "file:///absolute/folder\n");
-  EXPECT_EQ(in_destination("address = \"dicoms://PACS@127.0.0.1:104\""),
-            "f:3: address has the unknown scheme 'dicoms': 'dicoms://PACS@127.0.0.1:104'; write "
-            "dicom://AET@host:port or file:///absolute/folder\n");
+            "f:3: address has no scheme: 'PACS@127.0.0.1:104'; write dicom://AET@host:port, "
+            "dicoms://AET@host:port (TLS) or file:///absolute/folder\n");
+  EXPECT_EQ(in_destination("address = \"ftp://PACS@127.0.0.1:104\""),
+            "f:3: address has the unknown scheme 'ftp': 'ftp://PACS@127.0.0.1:104'; write "
+            "dicom://AET@host:port, dicoms://AET@host:port (TLS) or file:///absolute/folder\n");
   EXPECT_EQ(in_destination("address = \"file://images\""),
             "f:3: address must hold an absolute path: 'file://images'; write "
             "file:///absolute/folder\n");

@@ -238,6 +238,17 @@ TEST(Table, EscapesControlCharactersOfKeys) {
   EXPECT_EQ(mistakes.text(), "f:1: unknown key 'a\\nb'\n");
 }
 
+TEST(Mistakes, TellsWarningsBesideMistakesAndStaysValidWithThem) {
+  Mistakes mistakes("f");
+  mistakes.warn(7, "ends soon");
+  EXPECT_TRUE(mistakes.empty());
+  EXPECT_EQ(mistakes.text(), "f:7: warning: ends soon\n");
+  mistakes.add(9, "is wrong");
+  mistakes.warn(0, "of the file");
+  EXPECT_FALSE(mistakes.empty());
+  EXPECT_EQ(mistakes.text(), "f: warning: of the file\nf:7: warning: ends soon\nf:9: is wrong\n");
+}
+
 TEST(Table, PutsTheCallersMistakesAtTheKeyOrTheTable) {
   Mistakes mistakes("f");
   Table outer = Table::parse("\n[filter]\nbase = 3\n", mistakes);

@@ -287,6 +287,8 @@ class RawPeer {
     if (transport_) transport_->reset();
     close();
   }
+  // The socket is the caller's from now on.
+  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
 
  private:
   std::unique_ptr<RawTransport> transport_;
