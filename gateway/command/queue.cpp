@@ -8,6 +8,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
+#include "gateway/command/discard_audit.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/time_text.h"
 
@@ -106,13 +107,15 @@ int refuse_everything() {
 }
 
 // Who discards, for the record: the login name, and the account it acts as.
-std::string person() {
+audit::Person person() {
   std::string name;
   for (const char* variable : {"SUDO_USER", "LOGNAME", "USER"}) {
     const char* value = std::getenv(variable);
     if (name.empty() && value != nullptr) name = value;
   }
-  return name + (name.empty() ? "" : " ") + "(uid " + std::to_string(::getuid()) + ")";
+  const std::string account = std::to_string(::getuid());
+  return {name.empty() ? account : name,
+          name + (name.empty() ? "" : " ") + "(uid " + account + ")"};
 }
 
 }  // namespace
@@ -181,11 +184,18 @@ int queue_retry(const std::string& config_file, const QueueOptions& options) {
 
 int queue_discard(const std::string& config_file, const QueueOptions& options) {
   if (!has_filter(options)) return refuse_everything();
-  int exit_code = kOk;
-  const auto queue = open_queue(config_file, exit_code);
-  if (!queue) return exit_code;
-  const auto count = queue->discard(options.filter, person(), options.reason);
+  const auto config = load_config_or_print(config_file);
+  if (!config) return kMistakes;
+  const auto queue = Queue::open_beside(queue_file(*config));
+  if (!queue) return fail(queue.error().message);
+  auto record = DiscardAudit::begin(*config, **queue, options.filter);
+  if (!record) return fail("nothing is discarded: " + record.error().message);
+  const audit::Person who = person();
+  const auto count = (*queue)->discard(options.filter, who.name, options.reason);
   if (!count) return fail(count.error().message);
+  if (const auto told = record->end(**queue, who, options.reason); !told) {
+    return fail("discarded, but the audit trail does not know it: " + told.error().message);
+  }
   if (*count == 0) {
     std::cerr
         << "sluice: nothing that waits or rests matches; what is being sent is not discarded\n";

@@ -43,5 +43,6 @@ class Names {
 [[nodiscard]] std::vector<Route> read_routes(std::vector<Table> tables,
                                              const std::vector<std::string>& known,
                                              const Mistakes& mistakes);
+[[nodiscard]] Audit read_audit(Table& table);
 
 }  // namespace sluice::config

@@ -32,6 +32,8 @@ struct Identifiers {
   std::string study_instance_uid;
   std::string series_instance_uid;
   std::string patient_id;
+  std::string patient_name;            // of these two, as in the data set:
+  std::string specific_character_set;  // their character set
 };
 
 // What the row says of where it came from.

@@ -51,10 +51,11 @@ void count_outcome(const char* outcome, std::string_view reason) {
 class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
  public:
   State(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
-        const StopSignal* stop)
+        const StopSignal* stop, Observer observer)
       : limits_(limits),
         policy_(std::move(policy)),
         handler_(std::move(handler)),
+        observer_(std::move(observer)),
         stop_(stop),
         slots_(std::make_shared<Slots>(limits.associations, limits.associations_per_address)) {
     for (ListenerOptions& options : listeners) listeners_.emplace_back(std::move(options), io_);
@@ -98,6 +99,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   Limits limits_;
   Policy policy_;
   Handler handler_;
+  Observer observer_;
   const StopSignal* stop_;
   std::shared_ptr<Slots> slots_;
   Clients clients_;  // oldest first
@@ -314,6 +316,9 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
   log::warning("association aborted", {{"peer_address", client->address()},
                                        {"listener", listener(client->listener()).options.name},
                                        {"reason", text}});
+  if (observer_) {
+    observer_({client->listener(), client->address(), "", "", std::string(text), false});
+  }
   client->answer_and_close(encode(reason));
 }
 
@@ -358,6 +363,11 @@ void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Reje
                                         {"calling_ae_title", request.calling_ae_title},
                                         {"called_ae_title", request.called_ae_title},
                                         {"reason", reason_text(rejection)}});
+  if (observer_) {
+    observer_({client->listener(), client->address(), request.calling_ae_title,
+               request.called_ae_title, std::string(reason_text(rejection)),
+               rejection.result == kLocalLimitExceeded.result});
+  }
   client->answer_and_close(encode(rejection));
 }
 
@@ -423,9 +433,9 @@ void Acceptor::State::stop() {
 }
 
 Acceptor::Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy,
-                   Handler handler, const StopSignal* stop)
+                   Handler handler, const StopSignal* stop, Observer observer)
     : state_(std::make_shared<State>(std::move(listeners), limits, std::move(policy),
-                                     std::move(handler), stop)) {}
+                                     std::move(handler), stop, std::move(observer))) {}
 
 Acceptor::~Acceptor() {
   stop();

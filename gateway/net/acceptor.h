@@ -6,9 +6,9 @@
 // (transient A-ASSOCIATE-RJ). A flood of half-open connections pushes out its own
 // oldest ones, per address and in all, so that who sends its request at once is served.
 //
-// All work is done in one thread of the acceptor's own; policy, handler and alert hook are
-// called there and must not block. Only the steps of TLS handshakes run beside it, in two
-// more threads: a flood of them makes handshakes slow, and nothing else.
+// All work is done in one thread of the acceptor's own; policy, handler, observer and alert
+// hook are called there and must not block. Only the steps of TLS handshakes run beside it,
+// in two more threads: a flood of them makes handshakes slow, and nothing else.
 #pragma once
 
 #include <chrono>
@@ -63,6 +63,16 @@ struct Arrival {
   std::unique_ptr<Slot> slot;
 };
 
+// A client that was turned away.
+struct Refusal {
+  std::size_t listener = 0;  // index
+  std::string address;
+  std::string calling_ae_title;  // "" when there was no request to read
+  std::string called_ae_title;
+  std::string reason;
+  bool is_transient = false;  // a limit: it may come again
+};
+
 class Acceptor {
  public:
   // The rejection for a request that is against the rules, or nullopt.
@@ -70,10 +80,12 @@ class Acceptor {
       std::function<std::optional<Rejection>(std::size_t listener, const AssociateRequest&)>;
   // Takes the association over. False: it cannot be served now, and is rejected.
   using Handler = std::function<bool(Arrival&)>;
+  // Hears of every refusal; may be empty. Must not throw.
+  using Observer = std::function<void(const Refusal&)>;
 
   // `stop` goes into every connection and must outlive them.
   Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
-           const StopSignal* stop);
+           const StopSignal* stop, Observer observer = {});
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

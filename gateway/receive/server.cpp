@@ -70,7 +70,8 @@ class Server::State {
         [this](std::size_t listener, const net::AssociateRequest& request) {
           return check_ae_titles(config_.listeners[listener], request);
         },
-        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_);
+        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_,
+        [this](const net::Refusal& refusal) { note(refusal); });
     return acceptor_->start();
   }
 
@@ -86,6 +87,7 @@ class Server::State {
   };
 
   bool take(net::Arrival& arrival) noexcept;
+  void note(const net::Refusal& refusal) const noexcept;
   void reap();
 
   const config::Config config_;
@@ -134,6 +136,15 @@ bool Server::State::take(net::Arrival& arrival) noexcept {
     log::error("no thread for an association", {{"reason", exception.what()}});
     return false;
   }
+}
+
+// A node that does not get in is not who may get in (PS3.15 A.5.3.11); one above a limit
+// was turned away for the moment only, and that is no matter of security by itself.
+void Server::State::note(const net::Refusal& refusal) const noexcept {
+  if (services_.audit == nullptr || refusal.is_transient) return;
+  services_.audit->node_refused(
+      {refusal.calling_ae_title, audit::AccessPoint::ip_address, refusal.address},
+      audit::Outcome::minor_failure, refusal.reason);
 }
 
 void Server::State::stop(std::chrono::milliseconds drain_timeout) {
