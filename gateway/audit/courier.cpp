@@ -128,8 +128,8 @@ bool Courier::send_some() {
     return false;
   }
   for (const StoredMessage& each : *messages) {
-    const auto sent = transport_->send(
-        syslog_message(each.message.header, each.sequence, each.message.xml));
+    const auto sent =
+        transport_->send(syslog_message(each.message.header, each.sequence, each.message.xml));
     if (!sent && sent.error().code == ErrorCode::transient) {
       fell(sent.error());
       return false;

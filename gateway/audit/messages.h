@@ -57,9 +57,8 @@ using SopClasses = std::map<std::string, std::uint64_t>;
 [[nodiscard]] Event application_activity(const Self& self, bool started, Time time);
 
 // 110102 Begin Transferring DICOM Instances (A.5.3.3).
-[[nodiscard]] Event begin_transferring(const Self& self, const Route& route,
-                                       const Subject& subject, const std::string& sop_class_uid,
-                                       Time time);
+[[nodiscard]] Event begin_transferring(const Self& self, const Route& route, const Subject& subject,
+                                       const std::string& sop_class_uid, Time time);
 
 // 110104 DICOM Instances Transferred (A.5.3.7): of one patient and study, with one outcome.
 [[nodiscard]] Event instances_transferred(const Self& self, const Route& route,
@@ -87,8 +86,7 @@ using SopClasses = std::map<std::string, std::uint64_t>;
 
 // 110114 User Authentication, Login (A.5.3.12): a TLS client proved by its certificate
 // who it is, or failed to.
-[[nodiscard]] Event user_authentication(const Self& self, const std::string& user,
-                                        const Node& node, Outcome outcome,
-                                        const std::string& description, Time time);
+[[nodiscard]] Event user_authentication(const Self& self, const std::string& user, const Node& node,
+                                        Outcome outcome, const std::string& description, Time time);
 
 }  // namespace sluice::audit

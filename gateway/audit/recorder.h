@@ -48,8 +48,8 @@ class Recorder {
   void user_authenticated(const std::string& user, const Node& node, Outcome outcome,
                           const std::string& description) noexcept;
 
-  void transfer_begun(const Route& route, const Subject& subject,
-                      const std::string& sop_class_uid, Time time) noexcept;
+  void transfer_begun(const Route& route, const Subject& subject, const std::string& sop_class_uid,
+                      Time time) noexcept;
   void transferred(const Route& route, const Subject& subject, const SopClasses& sop_classes,
                    Outcome outcome, const std::string& reason) noexcept;
 
@@ -71,7 +71,7 @@ class Recorder {
   const Self self_;
   const Source source_;
   Sink& sink_;
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;                                                 // guards what follows
   std::map<std::pair<std::string, std::string>, Refusal> refusals_;  // by place and reason
 };
 

@@ -22,6 +22,8 @@ constexpr std::size_t kMostBytes = std::size_t{32} * 1024 * 1024;
 constexpr milliseconds kGather{50};
 constexpr milliseconds kLook{1000};
 constexpr std::chrono::seconds kReportInterval{10};
+// Of one commit: on a disk that is nearly full, a few still find room.
+constexpr std::size_t kMostPerCommit = 500;
 // Removed at once when the file is full.
 constexpr std::size_t kRemovedAtOnce = 100;
 
@@ -35,8 +37,7 @@ Result<std::unique_ptr<Trail>> Trail::open(const std::string& path, const config
                                            LostMessage lost_message) {
   auto db = sqlite::Connection::open(path, store::kFormat);
   if (!db) return tl::unexpected(db.error());
-  std::unique_ptr<Trail> trail(
-      new Trail(std::move(*db), audit.max_size, std::move(lost_message)));
+  std::unique_ptr<Trail> trail(new Trail(std::move(*db), audit.max_size, std::move(lost_message)));
   if (auto added = trail->add_couriers(path, audit); !added) return tl::unexpected(added.error());
   trail->thread_ = std::thread([raw = trail.get()] { raw->run(); });
   for (const auto& courier : trail->couriers_) courier->start();
@@ -128,7 +129,7 @@ void Trail::run() {
       if (faulted_) count_ = bytes_ = 0;
     }
     try {
-      write();
+      while (write() && !batch_.empty()) continue;
       report_losses();
     } catch (const std::exception& exception) {
       // Memory is at its end; the batch is still there.
@@ -137,52 +138,56 @@ void Trail::run() {
   }
 }
 
-// What has gathered, in one commit; kept when the disk does not take it now.
-void Trail::write() {
+// The first of what has gathered, in one commit; kept when the disk does not take it now,
+// and then false.
+bool Trail::write() {
   Losses lost{};
   {
     const std::lock_guard lock(mutex_);
     lost = lost_;
     const bool something = !batch_.empty() || progress_ || lost != Losses{};
     progress_ = false;
-    if (faulted_ || !something) return;
+    if (faulted_ || !something) return false;
   }
+  const auto end =
+      batch_.begin() + static_cast<std::ptrdiff_t>(std::min(batch_.size(), kMostPerCommit));
   const Losses told = lost;
   db_->clear_failure();
-  const auto committed = commit(lost);
+  const auto committed = commit({batch_.begin(), end}, lost);
   if (!committed) {
     judge_failure(committed.error());
     db_->roll_back();
     const std::lock_guard lock(mutex_);
     progress_ = true;
-    if (!faulted_) return;
+    if (!faulted_) return false;
     lose(Loss::store_failed, batch_.size());
     batch_.clear();
     count_ = list_.size();
-    return;
+    return false;
   }
   failing_ = false;
-  count("sluice_audit_messages_total", {}, batch_.size());
-  const bool news = !batch_.empty();
+  const auto written = static_cast<std::size_t>(end - batch_.begin());
+  count("sluice_audit_messages_total", {}, written);
   {
     const std::lock_guard lock(mutex_);
-    for (const Message& message : batch_) bytes_ -= bytes_of(message);
-    count_ -= batch_.size();
-    batch_.clear();
+    std::for_each(batch_.begin(), end, [&](const Message& each) { bytes_ -= bytes_of(each); });
+    count_ -= written;
+    batch_.erase(batch_.begin(), end);
     for (std::size_t i = 0; i < kLosses.size(); ++i) {
       lost_[i] -= told[i];
       lost_in_all_[i] += lost[i] - told[i];  // what this commit itself removed
     }
   }
-  for (std::size_t i = 0; i < couriers_.size(); ++i) {
-    if (news) couriers_[i]->look();
+  if (written > 0) {
+    for (const auto& courier : couriers_) courier->look();
   }
+  return true;
 }
 
 // `lost` comes with what was lost before, and goes with what was told of.
-Result<void> Trail::commit(Losses& lost) {
+Result<void> Trail::commit(std::span<const Message> messages, Losses& lost) {
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
-  for (const Message& message : batch_) {
+  for (const Message& message : messages) {
     if (auto added = store::add(*db_, message); !added) return added;
   }
   if (auto noted = note_taken(); !noted) return noted;
@@ -200,12 +205,10 @@ Result<void> Trail::note_taken() {
     const std::int64_t taken = couriers_[i]->taken();
     if (taken == written_taken_[i]) continue;
     if (auto set = store::set_taken(*db_, couriers_[i]->address(), taken); !set) return set;
-    // Written again, should this commit fail: the file only ever lags behind.
+    written_taken_[i] = taken;  // forgotten, should this commit fail
     any = true;
   }
-  if (!any) return {};
-  for (std::size_t i = 0; i < couriers_.size(); ++i) written_taken_[i] = couriers_[i]->taken();
-  return store::remove_taken(*db_);
+  return any ? store::remove_taken(*db_) : Result<void>{};
 }
 
 Result<void> Trail::keep_size(Losses& lost) {
@@ -283,7 +286,7 @@ bool Trail::stop(SteadyTime deadline) {
   for (const auto& courier : couriers_) courier->ask_to_stop(last, deadline);
   bool ended = true;
   for (const auto& courier : couriers_) ended = courier->wait_ended(deadline) && ended;
-  write();
+  (void)write();  // how far they came
   return ended;
 }
 

@@ -24,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -62,15 +63,14 @@ class Trail final : public Sink {
 
  private:
   enum class Loss : std::size_t { list_full, size_limit, store_failed };
-  static constexpr std::array<const char*, 3> kLosses = {"list full", "size limit",
-                                                         "store failed"};
+  static constexpr std::array<const char*, 3> kLosses = {"list full", "size limit", "store failed"};
   using Losses = std::array<std::uint64_t, kLosses.size()>;
 
   Trail(std::unique_ptr<sqlite::Connection> db, std::uint64_t max_size, LostMessage lost_message);
   [[nodiscard]] Result<void> add_couriers(const std::string& path, const config::Audit& audit);
   void run();
-  void write();
-  [[nodiscard]] Result<void> commit(Losses& lost);
+  bool write();
+  [[nodiscard]] Result<void> commit(std::span<const Message> messages, Losses& lost);
   [[nodiscard]] Result<void> note_taken();
   [[nodiscard]] Result<void> keep_size(Losses& lost);
   void judge_failure(const Error& error);
@@ -97,7 +97,7 @@ class Trail final : public Sink {
   std::vector<Message> list_;
   std::size_t count_ = 0;  // of list_ and batch_
   std::size_t bytes_ = 0;
-  Losses lost_{};        // since the last message about it
+  Losses lost_{};  // since the last message about it
   Losses lost_in_all_{};
   bool progress_ = false;
   bool stopping_ = false;

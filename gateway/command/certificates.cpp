@@ -62,8 +62,7 @@ CertificateWatch::CertificateWatch(const config::Config& config) {
   }
   for (const config::AuditDestination& destination : config.audit.destinations) {
     if (!destination.tls) continue;
-    places_.push_back({"audit", destination.address, *destination.tls,
-                       net::TlsSide::destination});
+    places_.push_back({"audit", destination.address, *destination.tls, net::TlsSide::destination});
   }
 }
 

@@ -67,7 +67,8 @@ void DiscardAudit::remember(const InstanceRow& instance) {
   if (known == subjects_.end()) subjects_.push_back(std::move(subject));
 }
 
-Result<void> DiscardAudit::end(Queue& queue, const audit::Person& person, const std::string& reason) {
+Result<void> DiscardAudit::end(Queue& queue, const audit::Person& person,
+                               const std::string& reason) {
   if (config_->audit.destinations.empty()) return {};
   QueueFilter filter = filter_;
   filter.states = {DeliveryState::discarded};
@@ -105,9 +106,9 @@ Result<std::vector<audit::Event>> DiscardAudit::events(const std::vector<QueueEn
   }
   std::vector<audit::Event> events;
   for (const auto& [key, sop_classes] : sums) {
-    events.push_back(audit::instances_deleted(
-        audit::self_of(*config_), person, reason, subjects_[key.first],
-        sop_classes, key.second, std::chrono::system_clock::now()));
+    events.push_back(audit::instances_deleted(audit::self_of(*config_), person, reason,
+                                              subjects_[key.first], sop_classes, key.second,
+                                              std::chrono::system_clock::now()));
   }
   return events;
 }

@@ -29,7 +29,8 @@ class DiscardAudit {
                                                   const QueueFilter& filter);
 
   // Tells what was discarded since. Errors: of queue and database.
-  [[nodiscard]] Result<void> end(Queue& queue, const audit::Person& person, const std::string& reason);
+  [[nodiscard]] Result<void> end(Queue& queue, const audit::Person& person,
+                                 const std::string& reason);
 
  private:
   DiscardAudit(const config::Config& config, QueueFilter filter);

@@ -107,10 +107,9 @@ Result<void> RunningGateway::open_audit() {
 }
 
 Result<void> RunningGateway::start_network() {
-  server_ = std::make_unique<Server>(setup_.config,
-                                     Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
-                                              audit::security_alerts(recorder_.get()),
-                                              recorder_.get()});
+  server_ = std::make_unique<Server>(
+      setup_.config, Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
+                              audit::security_alerts(recorder_.get()), recorder_.get()});
   if (auto started = server_->start(); !started) return started;
   dispatcher_ = std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_,
                                              *setup_.pipeline, recorder_.get());

@@ -50,7 +50,7 @@ class RunningGateway {
 
   Setup setup_;
   CertificateWatch certificates_;
-  std::unique_ptr<audit::Trail> trail_;        // these two: only with [audit]
+  std::unique_ptr<audit::Trail> trail_;  // these two: only with [audit]
   std::unique_ptr<audit::Recorder> recorder_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;

@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint64_t kLeastSize = 1ULL << 20U;
 constexpr std::size_t kLongestUnixPath = 107;  // sockaddr_un
 constexpr const char* kForms =
-    "syslog://host:port (TCP), syslogs://host:port (TLS), unix:/path or file:/path, an IPv6 host in brackets";
+    "syslog://host:port (TCP), syslogs://host:port (TLS), unix:/path or file:/path, an IPv6 host "
+    "in brackets";
 
 // Fills in what the address says; false when it is none.
 bool read_address(AuditDestination& destination) {
@@ -34,7 +35,8 @@ bool read_address(AuditDestination& destination) {
   destination.path = rest.starts_with("///") ? rest.substr(2) : rest;
   const bool is_file = destination.scheme == "file";
   return destination.path.starts_with('/') && !destination.path.starts_with("//") &&
-         !destination.path.ends_with('/') && (is_file || destination.path.size() <= kLongestUnixPath) &&
+         !destination.path.ends_with('/') &&
+         (is_file || destination.path.size() <= kLongestUnixPath) &&
          std::ranges::none_of(destination.path, [](char character) {
            const auto code = static_cast<unsigned char>(character);
            return code < 0x20 || code == 0x7F;
@@ -50,7 +52,8 @@ AuditDestination read_destination(Table& table) {
   }
   destination.tls = read_destination_tls(table);
   if (destination.scheme == "syslogs" && !table.has("tls")) {
-    table.mistake("address", "address syslogs: needs an [audit.destination.tls] with at least a ca");
+    table.mistake("address",
+                  "address syslogs: needs an [audit.destination.tls] with at least a ca");
   } else if (destination.scheme != "syslogs" && table.has("tls")) {
     table.mistake("tls", "[audit.destination.tls] means nothing without a syslogs: address");
   }

@@ -107,14 +107,14 @@ struct Route {
 
 // A collector of audit messages.
 struct AuditDestination {
-  std::string address;              // as written
-  std::string scheme;               // "syslog", "syslogs", "unix" or "file"
-  std::string host;                 // syslog, syslogs
-  std::uint16_t port = 0;           // syslog, syslogs
-  std::string path;                 // unix, file: absolute
-  milliseconds retry_min{1'000};    // back-off, doubled with jitter
+  std::string address;            // as written
+  std::string scheme;             // "syslog", "syslogs", "unix" or "file"
+  std::string host;               // syslog, syslogs
+  std::uint16_t port = 0;         // syslog, syslogs
+  std::string path;               // unix, file: absolute
+  milliseconds retry_min{1'000};  // back-off, doubled with jitter
   milliseconds retry_max{60'000};
-  std::optional<Tls> tls;           // syslogs
+  std::optional<Tls> tls;  // syslogs
 };
 
 struct Audit {

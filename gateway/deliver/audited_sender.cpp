@@ -80,8 +80,7 @@ class AuditedSender final : public Sender {
 }  // namespace
 
 std::unique_ptr<Sender> audited(std::unique_ptr<Sender> sender,
-                                const config::Destination& destination,
-                                audit::Recorder* recorder) {
+                                const config::Destination& destination, audit::Recorder* recorder) {
   if (recorder == nullptr) return sender;
   return std::make_unique<AuditedSender>(std::move(sender), destination, recorder);
 }

@@ -32,7 +32,8 @@ class Dispatcher::State {
     for (const config::Destination& destination : config.destinations) {
       names_.push_back(destination.name);
       lanes_.push_back(std::make_unique<Lane>(
-          destination, Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}, audit}));
+          destination,
+          Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}, audit}));
     }
   }
 

@@ -106,10 +106,9 @@ void log_undelivered(const Outcome& outcome) {
 Lane::Lane(const config::Destination& destination, Services services)
     : destination_(destination), services_(std::move(services)) {
   for (int worker = 0; worker < destination.associations; ++worker) {
-    auto sender = destination.scheme == "file" ? make_folder_sender(destination)
-                                               : make_dicom_sender(
-                                                     destination,
-                                                     audit::security_alerts(services_.audit));
+    auto sender = destination.scheme == "file"
+                      ? make_folder_sender(destination)
+                      : make_dicom_sender(destination, audit::security_alerts(services_.audit));
     senders_.push_back(audited(std::move(sender), destination, services_.audit));
   }
 }

@@ -88,7 +88,8 @@ Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
   };
   identifiers_ = {uid(dicom::tags::kSopClassUid, row.sop_class_uid),
                   uid(dicom::tags::kSopInstanceUid, row.sop_instance_uid),
-                  uid(dicom::tags::kStudyInstanceUid, ""), uid(dicom::tags::kSeriesInstanceUid, ""),
+                  uid(dicom::tags::kStudyInstanceUid, ""),
+                  uid(dicom::tags::kSeriesInstanceUid, ""),
                   instance.text(dicom::tags::kPatientId),
                   instance.text(dicom::tags::kPatientName),
                   instance.text(dicom::tags::kSpecificCharacterSet)};

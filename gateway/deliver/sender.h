@@ -59,8 +59,8 @@ class Sender {
   virtual void interrupt() = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Sender> make_dicom_sender(
-    const config::Destination& destination, net::SecurityAlertHook security_alert = {});
+[[nodiscard]] std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination,
+                                                        net::SecurityAlertHook security_alert = {});
 [[nodiscard]] std::unique_ptr<Sender> make_folder_sender(const config::Destination& destination);
 
 }  // namespace sluice

@@ -28,7 +28,7 @@ struct Services {
   Ledger& ledger;
   const Pipeline& pipeline;
   net::SecurityAlertHook security_alert = {};  // hears of refused peers; see there
-  audit::Recorder* audit = nullptr;  // nullptr: no audit trail
+  audit::Recorder* audit = nullptr;            // nullptr: no audit trail
 };
 
 class Server {

@@ -19,9 +19,8 @@ const Self kSelf{"gateway.example", "4711", {"SLUICE", "SLUICE2"}};
 const Source kSource{"sluice-1", "Hospital"};
 const Time kTime{std::chrono::milliseconds(1'764'097'200'123)};
 const Subject kSubject{"PID-1", "Doe^Jane", "", "1.2.3"};
-const Route kReceived{Direction::received,
-                      "SLUICE",
-                      {"MODALITY", AccessPoint::ip_address, "192.0.2.1"}};
+const Route kReceived{
+    Direction::received, "SLUICE", {"MODALITY", AccessPoint::ip_address, "192.0.2.1"}};
 const Route kSent{Direction::sent, "SLUICE", {"PACS", AccessPoint::machine_name, "pacs.example"}};
 
 Tree parsed(const Event& event) {
@@ -102,9 +101,9 @@ TEST(AuditMessage, TellsWhatWasReceivedFromWhom) {
   EXPECT_EQ(attribute(destination, "UserIsRequestor"), "false");
   EXPECT_EQ(code_of(destination, "RoleIDCode"), "110152/DCM/Destination Role ID");
   expect_study_and_patient(tree);
-  const Tree sop_class = child(child(child(tree, "ParticipantObjectIdentification"),
-                                     "ParticipantObjectDescription"),
-                               "SOPClass");
+  const Tree sop_class =
+      child(child(child(tree, "ParticipantObjectIdentification"), "ParticipantObjectDescription"),
+            "SOPClass");
   EXPECT_EQ(attribute(sop_class, "UID"), "1.2.840.1");
   EXPECT_EQ(attribute(sop_class, "NumberOfInstances"), "7");
 }
@@ -135,7 +134,8 @@ TEST(AuditMessage, TellsWhoGaveInstancesUp) {
 }
 
 TEST(AuditMessage, AlertsOfANodeThatWasRefused) {
-  const Tree tree = parsed(node_refused(kSelf, kReceived.peer, Outcome::minor_failure, "no", kTime));
+  const Tree tree =
+      parsed(node_refused(kSelf, kReceived.peer, Outcome::minor_failure, "no", kTime));
   EXPECT_EQ(event_code(tree), "110113/DCM/Security Alert");
   EXPECT_EQ(type_code(tree), "110126/DCM/Node Authentication");
   EXPECT_EQ(event_attribute(tree, "EventOutcomeIndicator"), "4");
@@ -160,8 +160,8 @@ TEST(AuditMessage, AlertsOfAStorageFaultAndOfLostMessages) {
 }
 
 TEST(AuditMessage, TellsWhomACertificateAuthenticated) {
-  const Tree tree = parsed(user_authentication(kSelf, "CN=ct1", kReceived.peer, Outcome::success,
-                                               "TLSv1.3", kTime));
+  const Tree tree = parsed(
+      user_authentication(kSelf, "CN=ct1", kReceived.peer, Outcome::success, "TLSv1.3", kTime));
   EXPECT_EQ(event_code(tree), "110114/DCM/User Authentication");
   EXPECT_EQ(type_code(tree), "110122/DCM/Login");
   EXPECT_EQ(attribute(child(tree, "ActiveParticipant"), "UserID"), "CN=ct1");
@@ -185,9 +185,9 @@ TEST(AuditMessage, StaysWellFormedAndOnOneLineWhateverANameHolds) {
     const Route route{Direction::received, text, {text, AccessPoint::ip_address, text}};
     SopClasses classes;
     for (int i = 0; i < 200; ++i) classes[std::to_string(i) + text] = 1;
-    const std::string xml = to_xml(
-        instances_transferred(kSelf, route, subject, classes, Outcome::success, text, kTime),
-        kSource);
+    const std::string xml =
+        to_xml(instances_transferred(kSelf, route, subject, classes, Outcome::success, text, kTime),
+               kSource);
     expect_valid(xml, SLUICE_AUDIT_SCHEMA);
     EXPECT_LT(xml.size(), 32'000U);
     EXPECT_THAT(xml, Not(HasSubstr("\n")));
@@ -204,7 +204,11 @@ TEST(AuditMessage, ShowsNamesInTheirCharacterSet) {
 }
 
 TEST(Xml, ShowsWhatItCannotHold) {
-  EXPECT_EQ(escape_xml(std::string("a\x01" "b\x7F", 4)), "a\xE2\x90\x81" "b\xE2\x90\xA1");
+  EXPECT_EQ(escape_xml(std::string("a\x01"
+                                   "b\x7F",
+                                   4)),
+            "a\xE2\x90\x81"
+            "b\xE2\x90\xA1");
   EXPECT_EQ(escape_xml("\xC3\xA4\xC3"), "\xC3\xA4\xEF\xBF\xBD");
   EXPECT_EQ(escape_xml("a\tb\nc"), "a&#9;b&#10;c");
   EXPECT_EQ(shortened("\xC3\xA4\xC3\xA4\xC3\xA4", 6), "\xC3\xA4\xC3\xA4\xC3\xA4");

@@ -5,9 +5,9 @@
 #include <sstream>
 #include <string>
 
+#include <gtest/gtest.h>
 #include <boost/property_tree/ptree.hpp>
 #include <boost/property_tree/xml_parser.hpp>
-#include <gtest/gtest.h>
 
 #include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"

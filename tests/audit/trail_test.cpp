@@ -35,12 +35,12 @@ config::Audit to(const std::vector<std::string>& addresses, std::uint64_t max_si
   config::Audit audit;
   for (const std::string& address : addresses) {
     config::Mistakes mistakes("test");
-    const config::Config config = config::parse(
-        "[audit]\n[[audit.destination]]\naddress = \"" + address +
-            "\"\nretry_min = \"20ms\"\nretry_max = \"100ms\"\n"
-            "[[listener]]\nport = 1\n[[destination]]\nname = \"a\"\n"
-            "address = \"file:///a\"\n[[route]]\ndestinations = [\"a\"]\n",
-        mistakes);
+    const config::Config config =
+        config::parse("[audit]\n[[audit.destination]]\naddress = \"" + address +
+                          "\"\nretry_min = \"20ms\"\nretry_max = \"100ms\"\n"
+                          "[[listener]]\nport = 1\n[[destination]]\nname = \"a\"\n"
+                          "address = \"file:///a\"\n[[route]]\ndestinations = [\"a\"]\n",
+                      mistakes);
     EXPECT_EQ(mistakes.text(), "");
     audit.destinations.push_back(config.audit.destinations.at(0));
   }
@@ -142,8 +142,8 @@ TEST_F(Trails, SendsAgainWhatAResetMayHaveLost) {
   collector.resets_after = 100;
   const auto trail = open(to({collector.address()}));
   add(*trail, 0, 500);
-  EXPECT_TRUE(wait_until(
-      [&] { return without_repeats(numbers(collector.messages())).size() == 500; }));
+  EXPECT_TRUE(
+      wait_until([&] { return without_repeats(numbers(collector.messages())).size() == 500; }));
   EXPECT_GE(collector.connections(), 2U);
   EXPECT_TRUE(stop(*trail));
   EXPECT_EQ(without_repeats(numbers(collector.messages())), up_to(500));
@@ -252,7 +252,7 @@ TEST_F(Trails, DropsTheOldestAboveItsSizeAndSaysHowMany) {
 }
 
 TEST_F(Trails, CountsWhatTheListCannotHoldAndTellsItLater) {
-  const SmallDisk disk(512);
+  const SmallDisk disk(8192);
   if (!disk.is_mounted()) GTEST_SKIP() << disk.why_not();
   file_ = disk.path("audit.db");
   const Collector collector;

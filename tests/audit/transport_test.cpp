@@ -36,13 +36,12 @@ config::AuditDestination to(const std::string& scheme, const std::string& path) 
 // A receiver on a unix socket.
 class Receiver {
  public:
-  Receiver(const std::string& path, int type)
-      : socket_(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) {
+  Receiver(const std::string& path, int type) : socket_(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
-    EXPECT_EQ(
-        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)),
+              0);
     if (type == SOCK_STREAM) {
       EXPECT_EQ(::listen(socket_.get(), 1), 0);
     }

@@ -70,19 +70,19 @@ ca = "ca.pem"
 }
 
 TEST(AuditTable, TellsEveryMistakeAtItsLine) {
-  for (const char* address : {"syslog://host", "syslog://a@host:1", "syslog:host:1", "udp://host:1",
-                              "host:1", "file:audit.log", "file:///", "unix://host/log",
-                              "syslog://host:0", "file:/a\\u0001b"}) {
+  for (const char* address :
+       {"syslog://host", "syslog://a@host:1", "syslog:host:1", "udp://host:1", "host:1",
+        "file:audit.log", "file:///", "unix://host/log", "syslog://host:0", "file:/a\\u0001b"}) {
     std::string mistakes;
     (void)read("[audit]\n[[audit.destination]]\naddress = \"" + std::string(address) + "\"\n",
                mistakes);
     EXPECT_THAT(mistakes, HasSubstr("f:3: address must be syslog://host:port")) << address;
   }
   std::string mistakes;
-  (void)read("[audit]\nmax_size = \"1 KiB\"\nsite = \"x\"\n", mistakes);
+  (void)read("[audit]\nmax_size = \"1 KiB\"\nmax_sizes = \"x\"\n", mistakes);
   EXPECT_THAT(mistakes, HasSubstr("f:1: [audit] has no [[audit.destination]]"));
   EXPECT_THAT(mistakes, HasSubstr("f:2: max_size must be at least 1 MiB"));
-  EXPECT_THAT(mistakes, HasSubstr("f:3: unknown key 'site'; did you mean 'site_id'?"));
+  EXPECT_THAT(mistakes, HasSubstr("f:3: unknown key 'max_sizes'; did you mean 'max_size'?"));
   (void)read(
       "[audit]\n[[audit.destination]]\naddress = \"unix:/a\"\nretry_min = \"2s\"\n"
       "retry_max = \"1s\"\n[[audit.destination]]\naddress = \"unix:/a\"\n"
@@ -90,8 +90,7 @@ TEST(AuditTable, TellsEveryMistakeAtItsLine) {
       mistakes);
   EXPECT_THAT(mistakes, HasSubstr("f:4: retry_min must not be longer than retry_max"));
   EXPECT_THAT(mistakes, HasSubstr("f:7: address 'unix:/a' is used twice"));
-  EXPECT_THAT(mistakes, HasSubstr("f:9: address syslogs: needs") )
-      << mistakes;
+  EXPECT_THAT(mistakes, HasSubstr("f:9: address syslogs: needs")) << mistakes;
 }
 
 }  // namespace
