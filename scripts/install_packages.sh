@@ -15,7 +15,7 @@ build=(
   dcmtk libdcmtk-dev
   libboost1.81-dev libcli11-dev libexpected-dev libspdlog-dev libsqlite3-dev libssl-dev
   libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev
-  faketime libgmock-dev libgtest-dev python3 python3-pydicom sqlite3
+  faketime libgmock-dev libgtest-dev libxml2-utils python3 python3-pydicom sqlite3
 )
 check=(clang-format-14 clang-tidy-14 systemd)
 optional=(orthanc)

@@ -44,6 +44,10 @@ void check_certificates(const config::Config& config, config::Mistakes& mistakes
     if (!destination.tls) continue;
     check_table(*destination.tls, net::TlsSide::destination, mistakes, outdated);
   }
+  for (const config::AuditDestination& destination : config.audit.destinations) {
+    if (!destination.tls) continue;
+    check_table(*destination.tls, net::TlsSide::destination, mistakes, outdated);
+  }
 }
 
 CertificateWatch::CertificateWatch(const config::Config& config) {
@@ -55,6 +59,10 @@ CertificateWatch::CertificateWatch(const config::Config& config) {
     if (!destination.tls) continue;
     places_.push_back(
         {"destination", destination.name, *destination.tls, net::TlsSide::destination});
+  }
+  for (const config::AuditDestination& destination : config.audit.destinations) {
+    if (!destination.tls) continue;
+    places_.push_back({"audit", destination.address, *destination.tls, net::TlsSide::destination});
   }
 }
 

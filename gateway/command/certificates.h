@@ -18,8 +18,8 @@ enum class Outdated {
   is_warning,
 };
 
-// Notes what is wrong in the files of every [listener.tls] and [destination.tls], and what
-// will be, at the lines of their keys.
+// Notes what is wrong in the files of every [listener.tls], [destination.tls] and
+// [audit.destination.tls], and what will be, at the lines of their keys.
 void check_certificates(const config::Config& config, config::Mistakes& mistakes,
                         Outdated outdated);
 
@@ -34,7 +34,7 @@ class CertificateWatch {
 
  private:
   struct Place {
-    std::string kind;  // "listener" or "destination"
+    std::string kind;  // "listener", "destination" or "audit"
     std::string name;
     config::Tls tls;
     net::TlsSide side = net::TlsSide::listener;

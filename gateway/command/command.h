@@ -56,9 +56,6 @@ struct QueueOptions {
 // A person's word that the disk can be trusted again; holds from the next start.
 [[nodiscard]] int fault_clear(const std::string& config_file, const std::string& reason, bool json);
 
-// Who gives a command, for the record: the login name, and the account it acts as.
-[[nodiscard]] std::string person();
-
 // Every replacement that has this UID on either side.
 [[nodiscard]] int ledger_lookup(const std::string& config_file, const std::string& uid, bool json);
 

@@ -16,6 +16,7 @@
 #include "gateway/base/durable_file.h"
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
+#include "gateway/command/person.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/time_text.h"
 
@@ -99,7 +100,7 @@ int fault_clear(const std::string& config_file, const std::string& reason, bool 
   if (!config) return kMistakes;
   const auto fault = read_fault(config->gateway.data_dir);
   if (fault) {
-    const auto cleared = clear_fault(config->gateway.data_dir, person(), reason);
+    const auto cleared = clear_fault(config->gateway.data_dir, person().name, reason);
     if (!cleared) return fail(cleared.error().message);
   }
   if (json) {

@@ -1,9 +1,11 @@
 #include "gateway/command/gateway.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "gateway/audit/security_alerts.h"
 #include "gateway/base/log.h"
 #include "gateway/base/sqlite.h"
 #include "gateway/command/fault.h"
@@ -15,6 +17,8 @@ namespace {
 
 constexpr std::size_t kReroutes = 100;  // at once
 constexpr std::chrono::minutes kForgettingInterval{10};
+// For the last messages to reach their collectors, when draining took all of its time.
+constexpr std::chrono::milliseconds kLeastAuditTime{2000};
 constexpr std::size_t kNamedDifferences = 20;  // more are counted
 
 // One line, however many there are.
@@ -34,10 +38,12 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
   std::unique_ptr<RunningGateway> gateway(new RunningGateway(std::move(setup)));
   if (const auto opened = gateway->open_stores(); !opened) return tl::unexpected(opened.error());
   gateway->report_differences();
+  if (const auto opened = gateway->open_audit(); !opened) return tl::unexpected(opened.error());
   if (const auto started = gateway->start_network(std::move(inherited)); !started) {
     return tl::unexpected(started.error());
   }
   gateway->certificates_.look();
+  if (gateway->recorder_) gateway->recorder_->application_started();
   return gateway;
 }
 
@@ -126,18 +132,48 @@ void RunningGateway::report_differences() const {
             {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});
 }
 
+Result<void> RunningGateway::open_audit() {
+  if (setup_.config.audit.destinations.empty()) return {};
+  const audit::Self self = audit::self_of(setup_.config);
+  const audit::Source source = audit::source_of(setup_.config);
+  auto trail = audit::Trail::open(
+      audit_file(setup_.config), setup_.config.audit,
+      [self, source](std::uint64_t count, const std::string& reason) {
+        return audit::message_of(
+            audit::messages_lost(self, count, reason, std::chrono::system_clock::now()), self,
+            source);
+      });
+  if (!trail) return tl::unexpected(trail.error());
+  trail_ = std::move(*trail);
+  recorder_ = std::make_unique<audit::Recorder>(self, source, *trail_);
+  return {};
+}
+
 Result<void> RunningGateway::start_network(std::vector<net::InheritedSocket> inherited) {
-  server_ = std::make_unique<Server>(setup_.config,
-                                     Services{*spool_, *queue_, *ledger_, *setup_.pipeline});
+  server_ = std::make_unique<Server>(
+      setup_.config, Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
+                              audit::security_alerts(recorder_.get()), recorder_.get()});
   if (auto started = server_->start(std::move(inherited)); !started) return started;
-  dispatcher_ =
-      std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_, *setup_.pipeline);
+  dispatcher_ = std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_,
+                                             *setup_.pipeline, recorder_.get());
   dispatcher_->start();
   checking_ = std::thread([this] { check_databases(); });
   return {};
 }
 
+// Here and not where it happens: the store's thread may be there before the trail is.
+void RunningGateway::tell_fault() {
+  if (!recorder_) return;
+  if (faulted_ && !std::exchange(fault_told_, true)) {
+    const std::string& data_dir = setup_.config.gateway.data_dir;
+    recorder_->storage_failed("file://" + std::filesystem::absolute(data_dir).string(),
+                              read_fault(data_dir).value_or("storage failed"));
+  }
+  recorder_->keep_house();
+}
+
 void RunningGateway::keep_house() {
+  tell_fault();
   const auto entries = queue_->claim_for_reroute(kReroutes);
   if (!entries) {
     log::error("retried instances cannot be routed", {{"reason", entries.error().message}});
@@ -200,10 +236,16 @@ bool RunningGateway::stop() {
                         deadline - std::chrono::steady_clock::now()));
   };
   server_->stop(left());
-  const bool ended = dispatcher_->stop(left());
+  bool ended = dispatcher_->stop(left());
   if (const auto flushed = queue_->flush(); !flushed) {
     log::error("the last outcomes are not written; they will be sent again",
                {{"reason", flushed.error().message}});
+  }
+  if (recorder_) {
+    tell_fault();
+    recorder_->application_stopped();
+    const auto now = std::chrono::steady_clock::now();
+    ended = trail_->stop(std::max(deadline, now + kLeastAuditTime)) && ended;
   }
   log::info("stopped");
   return ended;

@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/audit/recorder.h"
+#include "gateway/audit/trail.h"
 #include "gateway/base/error.h"
 #include "gateway/command/certificates.h"
 #include "gateway/command/setup.h"
@@ -43,8 +45,8 @@ class RunningGateway {
   RunningGateway& operator=(const RunningGateway&) = delete;
 
   // What is done now and then: routes anew what a person took out of quarantine, tells
-  // what is too old, forgets old history, and looks when certificates end. Every half
-  // second or so.
+  // what is too old, forgets old history, looks when certificates end, and tells the audit
+  // trail that storage failed. Every half second or so.
   void keep_house();
 
   // No new associations; running instances may finish until drain_timeout. False when
@@ -59,13 +61,18 @@ class RunningGateway {
   void fault(const std::string& reason) noexcept;
   void check_databases() noexcept;
   [[nodiscard]] Result<void> start_network(std::vector<net::InheritedSocket> inherited);
+  [[nodiscard]] Result<void> open_audit();
   void report_differences() const;
+  void tell_fault();
   void route_anew(const QueueEntry& entry);
 
   Setup setup_;
   std::atomic<bool> faulted_ = false;
+  bool fault_told_ = false;  // to the audit trail
   AgeWatch age_watch_;
   CertificateWatch certificates_;
+  std::unique_ptr<audit::Trail> trail_;  // these two: only with [audit]
+  std::unique_ptr<audit::Recorder> recorder_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

@@ -10,6 +10,8 @@
 
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
+#include "gateway/command/discard_audit.h"
+#include "gateway/command/person.h"
 #include "gateway/command/queue_text.h"
 #include "gateway/command/setup.h"
 #include "gateway/config/nearest.h"
@@ -89,15 +91,6 @@ std::vector<std::string> destinations_of(const config::Config& config, const std
 
 }  // namespace
 
-std::string person() {
-  std::string name;
-  for (const char* variable : {"SUDO_USER", "LOGNAME", "USER"}) {
-    const char* value = std::getenv(variable);
-    if (name.empty() && value != nullptr) name = value;
-  }
-  return name + (name.empty() ? "" : " ") + "(uid " + std::to_string(::getuid()) + ")";
-}
-
 int queue_retry(const std::string& config_file, const QueueOptions& options) {
   if (!has_filter(options) && options.deliveries) return refuse_everything();
   const OpenQueue open = open_queue(config_file);
@@ -117,7 +110,7 @@ int queue_release(const std::string& config_file, const QueueOptions& options) {
   release.destinations = [&](const std::string& route) {
     return destinations_of(open.config, route, options.destinations);
   };
-  release.who = person();
+  release.who = person().name;
   release.why = options.reason;
   const auto count = open.queue->release_quarantined(options.filter, release);
   if (!count) return fail(count.error().message);
@@ -134,8 +127,14 @@ int queue_discard(const std::string& config_file, const QueueOptions& options) {
   const OpenQueue open = open_queue(config_file);
   if (!open.queue) return open.exit_code;
   if (const auto refused = refuse_rejected(*open.queue, options)) return *refused;
-  const auto count = open.queue->discard(options.filter, person(), options.reason);
+  auto record = DiscardAudit::begin(open.config, *open.queue, options.filter);
+  if (!record) return fail("nothing is discarded: " + record.error().message);
+  const audit::Person who = person();
+  const auto count = open.queue->discard(options.filter, who.name, options.reason);
   if (!count) return fail(count.error().message);
+  if (const auto told = record->end(*open.queue, who, options.reason); !told) {
+    return fail("discarded, but the audit trail does not know it: " + told.error().message);
+  }
   if (*count == 0) {
     std::cerr
         << "sluice: nothing that waits or rests matches; what is being sent is not discarded\n";

@@ -44,6 +44,9 @@ std::string queue_file(const config::Config& config) {
 std::string ledger_file(const config::Config& config) {
   return config.gateway.data_dir + "/ledger.db";
 }
+std::string audit_file(const config::Config& config) {
+  return config.gateway.data_dir + "/audit.db";
+}
 
 int fail(const std::string& message) {
   std::cerr << "sluice: " << message << '\n';

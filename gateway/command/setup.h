@@ -30,6 +30,7 @@ struct Setup {
 [[nodiscard]] std::string spool_folder(const config::Config& config);
 [[nodiscard]] std::string queue_file(const config::Config& config);
 [[nodiscard]] std::string ledger_file(const config::Config& config);
+[[nodiscard]] std::string audit_file(const config::Config& config);
 
 // "sluice: MESSAGE" to stderr; returns kFailed.
 int fail(const std::string& message);

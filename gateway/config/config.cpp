@@ -63,6 +63,7 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   }
   config.routes = read_routes(
       read_required_tables(root, "route", "nothing would be delivered", mistakes), known, mistakes);
+  if (auto audit = root.table("audit")) config.audit = read_audit(*audit);
   root.finish();
   return config;
 }

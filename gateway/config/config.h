@@ -130,12 +130,32 @@ struct Route {
   int filters_line = 0;  // where `filters` stands
 };
 
+// A collector of audit messages.
+struct AuditDestination {
+  std::string address;            // as written
+  std::string scheme;             // "syslog", "syslogs", "unix" or "file"
+  std::string host;               // syslog, syslogs
+  std::uint16_t port = 0;         // syslog, syslogs
+  std::string path;               // unix, file: absolute
+  milliseconds retry_min{1'000};  // back-off, doubled with jitter
+  milliseconds retry_max{60'000};
+  std::optional<Tls> tls;  // syslogs
+};
+
+struct Audit {
+  std::vector<AuditDestination> destinations;  // empty: no audit trail
+  std::string source_id;                       // AuditSourceID; "": the host name
+  std::string site_id;                         // AuditEnterpriseSiteID; "": none
+  std::uint64_t max_size = 256ULL << 20U;      // of what waits on disk
+};
+
 struct Config {
   Gateway gateway;
   std::vector<Listener> listeners;
   std::vector<FilterEntry> filters;
   std::vector<Destination> destinations;
   std::vector<Route> routes;
+  Audit audit;
 };
 
 // Reads everything that stands in the file but the options of the filters and the

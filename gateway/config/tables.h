@@ -46,5 +46,6 @@ void read_access(Table& table, Listener& listener, const Mistakes& mistakes);
 [[nodiscard]] std::vector<Route> read_routes(std::vector<Table> tables,
                                              const std::vector<std::string>& known,
                                              const Mistakes& mistakes);
+[[nodiscard]] Audit read_audit(Table& table);
 
 }  // namespace sluice::config

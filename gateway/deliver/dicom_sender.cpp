@@ -75,7 +75,8 @@ class WatchedSource : public net::DataSource {
 
 class DicomSender : public Sender {
  public:
-  explicit DicomSender(config::Destination destination) : destination_(std::move(destination)) {}
+  DicomSender(config::Destination destination, net::SecurityAlertHook security_alert)
+      : destination_(std::move(destination)), security_alert_(std::move(security_alert)) {}
 
   void prepare(std::span<const QueueEntry> batch) override {
     batch_.clear();
@@ -182,6 +183,7 @@ class DicomSender : public Sender {
     }
     net::RequestorOptions options;
     options.host = destination_.host;
+    options.security_alert = security_alert_;
     options.port = destination_.port;
     options.calling_ae_title = destination_.calling_ae_title;
     options.called_ae_title = destination_.called_ae_title;
@@ -248,6 +250,7 @@ class DicomSender : public Sender {
   }
 
   const config::Destination destination_;
+  const net::SecurityAlertHook security_alert_;
   std::shared_ptr<net::TlsContext> tls_;
   std::set<Kind> batch_;
   std::set<Kind> proposed_;  // with the last association
@@ -259,8 +262,9 @@ class DicomSender : public Sender {
 
 }  // namespace
 
-std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination) {
-  return std::make_unique<DicomSender>(destination);
+std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination,
+                                          net::SecurityAlertHook security_alert) {
+  return std::make_unique<DicomSender>(destination, std::move(security_alert));
 }
 
 }  // namespace sluice

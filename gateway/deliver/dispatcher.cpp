@@ -27,12 +27,13 @@ bool is_unfinished(DeliveryState state) {
 class Dispatcher::State {
  public:
   State(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-        const Pipeline& pipeline)
+        const Pipeline& pipeline, audit::Recorder* audit)
       : queue_(queue) {
     for (const config::Destination& destination : config.destinations) {
       names_.push_back(destination.name);
       lanes_.push_back(std::make_unique<Lane>(
-          destination, Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}}));
+          destination,
+          Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}, audit}));
     }
   }
 
@@ -97,8 +98,8 @@ class Dispatcher::State {
 };
 
 Dispatcher::Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-                       const Pipeline& pipeline)
-    : state_(std::make_unique<State>(config, spool, queue, ledger, pipeline)) {}
+                       const Pipeline& pipeline, audit::Recorder* audit)
+    : state_(std::make_unique<State>(config, spool, queue, ledger, pipeline, audit)) {}
 
 Dispatcher::~Dispatcher() {
   if (!stop(milliseconds(0))) {

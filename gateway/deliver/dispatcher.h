@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 
+#include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
 #include "gateway/pipeline/pipeline.h"
@@ -20,7 +21,7 @@ namespace sluice {
 class Dispatcher {
  public:
   Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-             const Pipeline& pipeline);
+             const Pipeline& pipeline, audit::Recorder* audit = nullptr);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;

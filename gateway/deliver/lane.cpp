@@ -6,8 +6,10 @@
 #include <system_error>
 #include <utility>
 
+#include "gateway/audit/security_alerts.h"
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
+#include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
 
 namespace sluice {
@@ -110,8 +112,10 @@ void log_undelivered(const Outcome& outcome) {
 Lane::Lane(const config::Destination& destination, Services services)
     : destination_(destination), services_(std::move(services)) {
   for (int worker = 0; worker < destination.associations; ++worker) {
-    senders_.push_back(destination.scheme == "file" ? make_folder_sender(destination)
-                                                    : make_dicom_sender(destination));
+    auto sender = destination.scheme == "file"
+                      ? make_folder_sender(destination)
+                      : make_dicom_sender(destination, audit::security_alerts(services_.audit));
+    senders_.push_back(audited(std::move(sender), destination, services_.audit));
   }
 }
 

@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
@@ -32,6 +33,7 @@ class Lane {
   struct Services {
     Queue& queue;
     Payload::Origin origin;
+    audit::Recorder* audit = nullptr;  // nullptr: no audit trail
   };
 
   Lane(const config::Destination& destination, Services services);

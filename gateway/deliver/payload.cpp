@@ -93,6 +93,8 @@ Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
                   uid(dicom::tags::kStudyInstanceUid, ""),
                   uid(dicom::tags::kSeriesInstanceUid, ""),
                   instance.text(dicom::tags::kPatientId),
+                  instance.text(dicom::tags::kPatientName),
+                  instance.text(dicom::tags::kSpecificCharacterSet),
                   row.user_name};
   return render(instance.patch());
 }

@@ -32,7 +32,9 @@ struct Identifiers {
   std::string study_instance_uid;
   std::string series_instance_uid;
   std::string patient_id;
-  std::string user_name;  // for a destination that is told it; "": none
+  std::string patient_name;            // of these two, as in the data set:
+  std::string specific_character_set;  // their character set
+  std::string user_name;               // for a destination that is told it; "": none
 };
 
 // What the row says of where it came from.

@@ -10,6 +10,7 @@
 
 #include "gateway/config/config.h"
 #include "gateway/deliver/payload.h"
+#include "gateway/net/security_alert.h"
 #include "gateway/queue/queue.h"
 
 namespace sluice {
@@ -62,7 +63,8 @@ class Sender {
   virtual void interrupt() = 0;
 };
 
-[[nodiscard]] std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination);
+[[nodiscard]] std::unique_ptr<Sender> make_dicom_sender(const config::Destination& destination,
+                                                        net::SecurityAlertHook security_alert = {});
 [[nodiscard]] std::unique_ptr<Sender> make_folder_sender(const config::Destination& destination);
 
 }  // namespace sluice

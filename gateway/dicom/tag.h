@@ -38,6 +38,7 @@ inline constexpr Tag kStudyTime{0x0008, 0x0030};
 inline constexpr Tag kAccessionNumber{0x0008, 0x0050};
 inline constexpr Tag kModality{0x0008, 0x0060};
 inline constexpr Tag kReferencedSopInstanceUid{0x0008, 0x1155};
+inline constexpr Tag kPatientName{0x0010, 0x0010};
 inline constexpr Tag kPatientId{0x0010, 0x0020};
 inline constexpr Tag kIssuerOfPatientId{0x0010, 0x0021};
 inline constexpr Tag kStudyInstanceUid{0x0020, 0x000D};

@@ -361,6 +361,10 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
   log::warning("association aborted", {{"peer_address", client->address()},
                                        {"listener", listener(client->listener()).options.name},
                                        {"reason", text}});
+  refusals_.pass_on({.of = Refusal::Of::association,
+                     .listener = listener(client->listener()).options.name,
+                     .peer_address = client->address(),
+                     .reason = text});
   client->answer_and_close(encode(reason));
 }
 
@@ -404,7 +408,8 @@ void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Obje
                   .peer_address = client->address(),
                   .calling_ae_title = request.calling_ae_title,
                   .called_ae_title = request.called_ae_title,
-                  .reason = objection.reason});
+                  .reason = objection.reason,
+                  .is_transient = objection.answer.result == kLocalLimitExceeded.result});
   client->answer_and_close(encode(objection.answer));
 }
 

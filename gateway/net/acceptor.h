@@ -7,9 +7,9 @@
 // (transient A-ASSOCIATE-RJ). A flood of half-open connections pushes out its own
 // oldest ones, per address and in all, so that who sends its request at once is served.
 //
-// All work is done in one thread of the acceptor's own; policy, handler and alert hook are
-// called there and must not block. Only the steps of TLS handshakes run beside it, in two
-// more threads: a flood of them makes handshakes slow, and nothing else.
+// All work is done in one thread of the acceptor's own; policy, handler, `refused` and alert
+// hook are called there and must not block. Only the steps of TLS handshakes run beside it,
+// in two more threads: a flood of them makes handshakes slow, and nothing else.
 #pragma once
 
 #include <chrono>
@@ -81,6 +81,8 @@ class Acceptor {
       std::size_t listener, const std::string& peer_address, const AssociateRequest&)>;
   // Takes the association over. False: it cannot be served now, and is rejected.
   using Handler = std::function<bool(Arrival&)>;
+  // Hears of every refusal; may be empty. Must not throw.
+  using Observer = std::function<void(const Refusal&)>;
 
   // `stop` goes into every connection and must outlive them. `refused` hears of each
   // client that is turned away.

@@ -21,7 +21,8 @@ struct Refusal {
   std::string_view peer_address;
   std::string_view calling_ae_title;  // of an association; from the network, to be escaped
   std::string_view called_ae_title;
-  std::string_view reason;  // one of a few fixed texts
+  std::string_view reason;    // one of a few fixed texts
+  bool is_transient = false;  // a limit: it may come again
 };
 
 // Called for each refusal, however many there are, in the acceptor's thread. Must not
@@ -34,6 +35,10 @@ class Refusals {
 
   // Counted and told to the hook each time; logged as often as is good for the disk.
   void tell(const Refusal& refusal);
+  // To the hook only: what was counted and logged as something else.
+  void pass_on(const Refusal& refusal) const {
+    if (hook_) hook_(refusal);
+  }
 
  private:
   RefusalHook hook_;

@@ -143,6 +143,7 @@ Reply Intake::complete() {
   if (failed_) return *failed_;
   const auto header = scanner_->finish();
   if (!header) return {status::kCannotUnderstand, header.error().message};
+  note_subject(*header);
   if (!all_equal(*header, dicom::tags::kSopClassUid, provenance_.sop_class_uid)) {
     return {status::kDataSetDoesNotMatch, "SOP Class UID (0008,0016) is not that of the command"};
   }
@@ -169,6 +170,18 @@ Reply Intake::complete() {
     return {status::kCannotUnderstand, "no route takes this instance"};
   }
   return keep(*stored, *header, *decision);
+}
+
+void Intake::note_subject(const dicom::Header& header) {
+  if (services_.audit == nullptr) return;
+  const auto text = [&](dicom::Tag tag) {
+    const auto index = header.find(tag);
+    const auto value = index ? header.value(*index) : std::nullopt;
+    return std::string(dicom::trim_uid(value.value_or("")));
+  };
+  subject_ = audit::Subject{text(dicom::tags::kPatientId), text(dicom::tags::kPatientName),
+                            text(dicom::tags::kSpecificCharacterSet),
+                            text_of(header, dicom::tags::kStudyInstanceUid)};
 }
 
 // The store's message names our files: it is for the log, not for the sender.

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/audit/messages.h"
 #include "gateway/config/config.h"
 #include "gateway/dicom/header.h"
 #include "gateway/pipeline/instance.h"
@@ -70,10 +71,15 @@ class Intake {
 
   [[nodiscard]] const std::string& id() const { return provenance_.id; }
 
+  // Whose and of which study it is, once finish() could read that and there is an audit
+  // trail.
+  [[nodiscard]] const std::optional<audit::Subject>& subject() const { return subject_; }
+
  private:
   void take(std::span<const std::byte> bytes);
   void fail(std::uint16_t status, std::string comment);
   [[nodiscard]] Reply complete();
+  void note_subject(const dicom::Header& header);
   [[nodiscard]] static bool all_equal(const dicom::Header& header, dicom::Tag tag,
                                       std::string_view expected);
   [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
@@ -98,6 +104,7 @@ class Intake {
   std::optional<Incoming> incoming_;
   std::optional<dicom::Scanner> scanner_;
   std::optional<Reply> failed_;
+  std::optional<audit::Subject> subject_;
   std::string transfer_syntax_uid_;
   std::string outcome_ = "stored";  // for the log
   std::string known_as_;            // for the log: the earlier one with this UID

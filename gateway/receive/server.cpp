@@ -72,7 +72,11 @@ class Server::State {
                const net::AssociateRequest& request) {
           return check_request(config_.listeners[listener], peer_address, request);
         },
-        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_, refused_);
+        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_,
+        [this](const net::Refusal& refusal) {
+          if (refused_) refused_(refusal);
+          note(refusal);
+        });
     return acceptor_->start(std::move(inherited));
   }
 
@@ -88,6 +92,7 @@ class Server::State {
   };
 
   bool take(net::Arrival& arrival) noexcept;
+  void note(const net::Refusal& refusal) const noexcept;
   void reap();
 
   const config::Config config_;
@@ -137,6 +142,15 @@ bool Server::State::take(net::Arrival& arrival) noexcept {
     log::error("no thread for an association", {{"reason", exception.what()}});
     return false;
   }
+}
+
+// A node that does not get in is not who may get in (PS3.15 A.5.3.11); one above a limit
+// was turned away for the moment only, and that is no matter of security by itself.
+void Server::State::note(const net::Refusal& refusal) const noexcept {
+  if (services_.audit == nullptr || refusal.is_transient) return;
+  services_.audit->node_refused({std::string(refusal.calling_ae_title),
+                                 audit::AccessPoint::ip_address, std::string(refusal.peer_address)},
+                                audit::Outcome::minor_failure, std::string(refusal.reason));
 }
 
 void Server::State::stop(std::chrono::milliseconds drain_timeout) {

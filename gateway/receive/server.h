@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "gateway/audit/recorder.h"
 #include "gateway/base/error.h"
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
@@ -29,6 +30,7 @@ struct Services {
   Ledger& ledger;
   const Pipeline& pipeline;
   net::SecurityAlertHook security_alert = {};  // hears of refused peers; see there
+  audit::Recorder* audit = nullptr;            // nullptr: no audit trail
 };
 
 class Server {

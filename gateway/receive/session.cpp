@@ -49,7 +49,11 @@ Session::Session(const config::Gateway& gateway, const config::Listener& listene
       services_(services),
       connection_(std::move(arrival.connection)),
       request_(std::move(arrival.request)),
-      slot_(std::move(arrival.slot)) {}
+      slot_(std::move(arrival.slot)),
+      transfers_(services.audit, {audit::Direction::received,
+                                  request_.called_ae_title,
+                                  {request_.calling_ae_title, audit::AccessPoint::ip_address,
+                                   connection_->peer_address()}}) {}
 
 void Session::run() noexcept {
   try {
@@ -64,6 +68,7 @@ void Session::run() noexcept {
       // Not even a line can be logged; the thread still ends in order.
     }
   }
+  transfers_.tell();
   connection_->close(std::chrono::milliseconds(0));
   slot_.reset();
 }
@@ -85,6 +90,7 @@ void Session::serve() {
                                      {"calling_ae_title", request_.calling_ae_title},
                                      {"called_ae_title", request_.called_ae_title},
                                      {"contexts", association->contexts().size()}});
+  note_certificate();
   for (;;) {
     connection_->await_message();
     const auto received = association->next_command();
@@ -94,6 +100,17 @@ void Session::serve() {
     end(*association, handled.error());
     return;
   }
+}
+
+// Who a client is was proved by a certificate: PS3.15 A.5.3.12.
+void Session::note_certificate() const {
+  if (services_.audit == nullptr || connection_->tls() == nullptr) return;
+  const auto certificate = connection_->tls()->peer_certificate();
+  if (!certificate) return;
+  services_.audit->user_authenticated(
+      certificate->subject,
+      {request_.calling_ae_title, audit::AccessPoint::ip_address, connection_->peer_address()},
+      audit::Outcome::success, connection_->tls()->version());
 }
 
 void Session::end(net::Association& association, const Ended& ended) const {
@@ -180,7 +197,8 @@ Session::Handled Session::store(net::Association& association,
                                      {"reason", refusal.comment}});
     return respond(association, received, refusal);
   }
-  Intake intake(services_, gateway_, provenance(received), context->transfer_syntax);
+  const Provenance provenance = this->provenance(received);
+  Intake intake(services_, gateway_, provenance, context->transfer_syntax);
   auto read =
       read_data_set(association, received.context_id, [&](std::span<const std::byte> bytes) {
         intake.append(bytes);
@@ -195,7 +213,21 @@ Session::Handled Session::store(net::Association& association,
                   {"reason", read.error().reason}});
     return read;
   }
-  return respond(association, received, intake.finish());
+  const Reply reply = intake.finish();
+  note_transfer(intake, provenance, reply);
+  return respond(association, received, reply);
+}
+
+// What cannot be read has no patient, and is told by log and counter only.
+void Session::note_transfer(const Intake& intake, const Provenance& provenance,
+                            const Reply& reply) {
+  if (!intake.subject()) return;
+  const audit::Outcome outcome = reply.status == status::kSuccess ? audit::Outcome::success
+                                 : reply.status == status::kOutOfResources
+                                     ? audit::Outcome::minor_failure
+                                     : audit::Outcome::serious_failure;
+  transfers_.begin(*intake.subject(), provenance.sop_class_uid, provenance.received_at);
+  transfers_.add(*intake.subject(), provenance.sop_class_uid, outcome, reply.comment);
 }
 
 Provenance Session::provenance(const net::ReceivedCommand& received) const {

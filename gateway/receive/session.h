@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "gateway/audit/transfers.h"
 #include "gateway/config/config.h"
 #include "gateway/net/acceptor.h"
 #include "gateway/net/association.h"
@@ -36,6 +37,8 @@ class Session {
   [[nodiscard]] Handled skip_data_set(net::Association& association, std::uint8_t context_id) const;
   [[nodiscard]] static Handled respond(net::Association& association,
                                        const net::ReceivedCommand& received, const Reply& reply);
+  void note_certificate() const;
+  void note_transfer(const Intake& intake, const Provenance& provenance, const Reply& reply);
   [[nodiscard]] Provenance provenance(const net::ReceivedCommand& received) const;
   void end(net::Association& association, const net::Ended& ended) const;
 
@@ -45,6 +48,7 @@ class Session {
   std::shared_ptr<net::Connection> connection_;
   net::AssociateRequest request_;
   std::unique_ptr<net::Slot> slot_;
+  audit::Transfers transfers_;
 };
 
 }  // namespace sluice

@@ -83,6 +83,18 @@ TEST(ShippedFiles, FullConfigurationHoldsEveryKeyOfTheCode) {
       EXPECT_THAT(tables[0].keys(), Contains(key)) << kind;
     }
   }
+
+  auto audit = root.table("audit");
+  ASSERT_TRUE(audit);
+  const auto audit_keys = accepted_keys("[audit]");
+  EXPECT_THAT(audit_keys, Contains("source_id"));
+  for (const std::string& key : audit_keys) EXPECT_THAT(audit->keys(), Contains(key));
+  const auto destinations = audit->tables("destination");
+  ASSERT_FALSE(destinations.empty());
+  for (const std::string& key : accepted_keys("[audit]\n[[audit.destination]]")) {
+    if (key == "tls") continue;  // only with another address
+    EXPECT_THAT(destinations[0].keys(), Contains(key));
+  }
 }
 
 TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfTls) {
@@ -189,6 +201,17 @@ TEST_F(FullConfiguration, HoldsTheDestinationsDefaults) {
   EXPECT_EQ(shown.retry_min, usual.retry_min);
   EXPECT_EQ(shown.retry_max, usual.retry_max);
   EXPECT_EQ(shown.max_failures, usual.max_failures);
+}
+
+TEST_F(FullConfiguration, HoldsTheAuditTrailsDefaults) {
+  const Audit& shown = config_.audit;
+  const Audit usual;
+  EXPECT_EQ(shown.source_id, usual.source_id);
+  EXPECT_EQ(shown.site_id, usual.site_id);
+  EXPECT_EQ(shown.max_size, usual.max_size);
+  ASSERT_EQ(shown.destinations.size(), 1U);
+  EXPECT_EQ(shown.destinations[0].retry_min, AuditDestination().retry_min);
+  EXPECT_EQ(shown.destinations[0].retry_max, AuditDestination().retry_max);
 }
 
 TEST_F(FullConfiguration, HoldsTheRoutesDefaults) {
