@@ -28,6 +28,8 @@ constexpr std::uint8_t kExtendedNegotiationItem = 0x56;
 constexpr std::uint8_t kUserIdentityItem = 0x58;
 constexpr std::uint8_t kUserIdentityResponseItem = 0x59;
 
+constexpr std::byte kUserNameAndPasscode{2};  // a user identity type (PS3.7 D.3.3.7.1)
+
 using Bytes = std::span<const std::byte>;
 
 Result<AssociateRequest> bad(std::string what) {
@@ -172,6 +174,10 @@ std::string parse_user_item(const Item& item, AssociateRequest& request, std::bi
       if (item.value.size() < 6 + primary ||
           item.value.size() != 6 + primary + short_at(item.value, 4 + primary)) {
         return "the lengths in the user identity item do not add up";
+      }
+      // Only a passcode is secondary; dcmnet would take any other for items of their own.
+      if (item.value[0] != kUserNameAndPasscode && item.value.size() != 6 + primary) {
+        return "the user identity item has a secondary field, which its type does not have";
       }
       return {};
     }

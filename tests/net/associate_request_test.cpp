@@ -204,6 +204,13 @@ std::vector<Broken> broken_requests() {
            p.user = user_information(item(0x58, std::string{1, 0} + big16(900) + "bob" + big16(0)));
          });
        }},
+      {"UserIdentityWithASecondaryField", "secondary field",
+       [] {
+         return with([](auto& p) {
+           p.user = user_information(
+               item(0x58, std::string{1, 0} + big16(3) + "bob" + big16(4) + "item"));
+         });
+       }},
       {"ShortUserIdentity", "user identity",
        [] { return with([](auto& p) { p.user = user_information(item(0x58, "\1")); }); }},
       {"UserIdentityResponse", "user identity response",
