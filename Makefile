@@ -4,9 +4,10 @@
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
 #   make check   format, includes, linter
+#   make fuzz    feeds hostile bytes to what reads them, SLUICE_FUZZ_SECONDS each
 #   make clean   removes what was built
 
-.PHONY: run build test check clean packages
+.PHONY: run build test check fuzz clean packages
 
 run: build
 	scripts/run_demo.py
@@ -20,6 +21,11 @@ test: build
 check: build
 	scripts/install_packages.sh check
 	scripts/check.sh
+
+fuzz:
+	scripts/install_packages.sh build fuzz
+	scripts/build.sh fuzz
+	scripts/fuzz.sh
 
 packages:
 	scripts/install_packages.sh build
