@@ -5,9 +5,10 @@
 #   make test    builds and runs all tests
 #   make soak    kills the gateway while it works, again and again, and counts what was lost
 #   make check   format, includes, systemd units, linter
+#   make fuzz    feeds hostile bytes to what reads them, SLUICE_FUZZ_SECONDS each
 #   make clean   removes what was built
 
-.PHONY: run build test soak check clean packages
+.PHONY: run build test soak check fuzz clean packages
 
 run: build
 	scripts/run_demo.py
@@ -24,6 +25,11 @@ soak: build
 check: build
 	scripts/install_packages.sh check
 	scripts/check.sh
+
+fuzz:
+	scripts/install_packages.sh build fuzz
+	scripts/build.sh fuzz
+	scripts/fuzz.sh
 
 packages:
 	scripts/install_packages.sh build

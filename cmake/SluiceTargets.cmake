@@ -2,13 +2,16 @@
 
 option(SLUICE_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(SLUICE_TSAN "ThreadSanitizer" OFF)
+option(SLUICE_FUZZ "libFuzzer's instrumentation, with both of the first; needs clang" OFF)
 
 add_library(sluice_settings INTERFACE)
 target_include_directories(sluice_settings INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_options(sluice_settings INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
-  -Woverloaded-virtual -Wundef
-  -Wno-missing-field-initializers)
+if(NOT SLUICE_FUZZ)  # warnings are GCC's business
+  target_compile_options(sluice_settings INTERFACE
+    -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
+    -Woverloaded-virtual -Wundef
+    -Wno-missing-field-initializers)
+endif()
 if(SLUICE_ASAN)
   # vptr needs descriptors of its own to look at memory, and cries wolf in the test that
   # runs out of them.
@@ -20,6 +23,12 @@ if(SLUICE_TSAN)
   # GCC 12 warns that atomic_thread_fence is not seen by TSan, in Boost's headers.
   target_compile_options(sluice_settings INTERFACE -fsanitize=thread -Wno-tsan)
   target_link_options(sluice_settings INTERFACE -fsanitize=thread)
+endif()
+if(SLUICE_FUZZ)
+  target_compile_options(sluice_settings INTERFACE
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  target_link_options(sluice_settings INTERFACE -fsanitize=address,undefined)
 endif()
 
 # sluice_library(<name> [LINK <target>...]): the .cpp files of this folder.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan.
+# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan, fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}

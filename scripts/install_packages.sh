@@ -1,10 +1,11 @@
 #!/bin/bash
 # Installs the Debian packages that Sluice needs; the lists stand here and nowhere else.
 #
-#   scripts/install_packages.sh [build] [check] [optional]     default: build
+#   scripts/install_packages.sh [build] [check] [fuzz] [optional]     default: build
 #
 # build     to build, test and run
 # check     for `make check`: formatter, linter, and what grades the systemd unit
+# fuzz      for `make fuzz`: clang with libFuzzer and the sanitizers
 # optional  other DICOM servers to try Sluice with; their packages start services
 #
 # Does nothing when all are there. Else needs root or sudo.
@@ -18,6 +19,7 @@ build=(
   faketime libgmock-dev libgtest-dev libxml2-utils python3 python3-pydicom sqlite3
 )
 check=(clang-format-14 clang-tidy-14 systemd)
+fuzz=(clang-14 libclang-rt-14-dev)
 optional=(orthanc)
 
 wanted=()
@@ -25,8 +27,9 @@ for list in "${@:-build}"; do
   case "$list" in
     build) wanted+=("${build[@]}") ;;
     check) wanted+=("${check[@]}") ;;
+    fuzz) wanted+=("${fuzz[@]}") ;;
     optional) wanted+=("${optional[@]}") ;;
-    *) echo "install_packages.sh: unknown list '$list'; known: build, check, optional" >&2; exit 2 ;;
+    *) echo "install_packages.sh: unknown list '$list'; known: build, check, fuzz, optional" >&2; exit 2 ;;
   esac
 done
 

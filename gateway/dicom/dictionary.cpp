@@ -167,6 +167,9 @@ std::string_view Dictionary::nearest(std::string_view keyword) const {
   std::string_view best;
   std::size_t least = keyword.size() + 64;
   const auto consider = [&](std::string_view candidate) {
+    // No distance is less than the difference of the lengths.
+    const auto [shorter, longer] = std::minmax({keyword.size(), candidate.size()});
+    if (longer - shorter >= least) return;
     const std::size_t distance = edit_distance(keyword, candidate);
     if (distance >= least) return;
     least = distance;

@@ -109,9 +109,12 @@ Result<void> Patch::set(Tag tag, std::string_view text) {
   }
   for (std::size_t i = 0; i < found.size(); ++i) set(found[i], std::move(values[i]));
   if (!found.empty()) return {};
-  auto value = text_to_value(vr, text, header_->transfer_syntax().big_endian);
+  // What was inserted before keeps the VR it was inserted with.
+  const Insertion* const earlier = inserted(tag);
+  auto value = text_to_value(earlier == nullptr ? vr : earlier->element.vr, text,
+                             header_->transfer_syntax().big_endian);
   if (!value) return tl::unexpected(value.error());
-  if (const Insertion* earlier = inserted(tag)) {
+  if (earlier != nullptr) {
     insertions_[static_cast<std::size_t>(earlier - insertions_.data())].element.value =
         std::move(*value);
     return {};
@@ -149,21 +152,26 @@ Result<void> Patch::append_item(Tag sequence, NewItem item) {
     return {};
   }
   // An empty element that does not stand as a sequence gives way to one that does.
-  const auto has_value = [&](ElementIndex index) { return (*header_)[index].length > 0; };
+  const auto has_value = [&](ElementIndex index) {
+    const auto edit = edits_.find(index);
+    return edit == edits_.end() ? (*header_)[index].length > 0 : !edit->second.value.empty();
+  };
   if (std::ranges::any_of(found, has_value)) {
     return failure(ErrorCode::permanent, keyword(sequence) + " is there, but is no sequence");
   }
-  for (const ElementIndex index : found) remove(index);
-  if (const Insertion* earlier = inserted(sequence)) {
-    NewElement& element =
-        insertions_[static_cast<std::size_t>(earlier - insertions_.data())].element;
-    if (auto* items = std::get_if<std::vector<NewItem>>(&element.value)) {
-      items->push_back(std::move(item));
-      return {};
-    }
+  const Insertion* const earlier = inserted(sequence);
+  if (earlier == nullptr) {
+    for (const ElementIndex index : found) remove(index);
+    insertions_.push_back({kRoot, {sequence, Vr::SQ, std::vector<NewItem>{std::move(item)}}});
+    return {};
+  }
+  auto& value = insertions_[static_cast<std::size_t>(earlier - insertions_.data())].element.value;
+  auto* const items = std::get_if<std::vector<NewItem>>(&value);
+  if (items == nullptr) {
     return failure(ErrorCode::permanent, keyword(sequence) + " was inserted, but is no sequence");
   }
-  insertions_.push_back({kRoot, {sequence, Vr::SQ, std::vector<NewItem>{std::move(item)}}});
+  for (const ElementIndex index : found) remove(index);
+  items->push_back(std::move(item));
   return {};
 }
 

@@ -178,7 +178,9 @@ class Renderer {
   void grow_group(ElementIndex parent, Tag tag, std::int64_t by) {
     if (tag == tags::kItem || tag.is_group_length()) return;
     const auto index = header_.find(Tag{tag.group, 0}, parent);
-    if (index && !patch_.edits_.contains(*index)) growth_[*index] += by;
+    // Under that tag a hostile sender may put a sequence, whose length is its own.
+    if (!index || header_[*index].is_sequence() || patch_.edits_.contains(*index)) return;
+    growth_[*index] += by;
   }
 
   Result<void> correct_lengths() {
@@ -193,8 +195,9 @@ class Renderer {
 
   // The length field of a container, or the value of a group length (UL, PS3.5 7.2).
   Result<void> correct_length(const Element& element, ElementIndex index, std::int64_t growth) {
-    const bool big_endian = encoding_of(element).big_endian;
     const bool is_container = element.is_sequence() || element.is_item();
+    const bool big_endian =
+        is_container ? encoding_of(element).big_endian : header_.is_big_endian(index);
     std::int64_t before = element.length;
     std::uint64_t offset = element.value_offset() - kLengthField;
     if (!is_container) {

@@ -48,9 +48,13 @@ std::string keyword(Tag tag) {
   return name.empty() ? to_string(tag) : std::string(name);
 }
 
+std::optional<Tag> find_tag(std::string_view text) {
+  if (const auto tag = Dictionary::get().find(text)) return tag;
+  return parse_numbers(text);
+}
+
 Result<Tag> parse_tag(std::string_view text) {
-  if (const auto tag = Dictionary::get().find(text)) return *tag;
-  if (const auto tag = parse_numbers(text)) return *tag;
+  if (const auto tag = find_tag(text)) return *tag;
   std::string message = "'" + std::string(text.substr(0, kLongestKeyword)) +
                         "' is no attribute keyword and no tag like 0020,000D";
   if (text.size() <= kLongestKeyword) {

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,9 @@ struct Tag {
 // A keyword, "(0020,000D)", "0020,000D" or "0020000D".
 // Errors: configuration, with the nearest keyword.
 [[nodiscard]] Result<Tag> parse_tag(std::string_view text);
+
+// The same without a word on what is wrong, which takes a walk through the dictionary.
+[[nodiscard]] std::optional<Tag> find_tag(std::string_view text);
 
 namespace tags {
 inline constexpr Tag kSpecificCharacterSet{0x0008, 0x0005};

@@ -176,7 +176,7 @@ std::optional<std::string> numbers_from(Vr vr, std::string_view text, bool big_e
 std::optional<std::string> tags_from(std::string_view text, bool big_endian) {
   std::string value;
   const bool all = for_each_part(text, [&](std::string_view part) {
-    const auto tag = parse_tag(trim(part, false));
+    const auto tag = find_tag(trim(part, false));
     if (!tag) return false;
     store(value, tag->group, big_endian);
     store(value, tag->element, big_endian);

@@ -34,6 +34,7 @@ constexpr std::uint8_t kUnassignedItem = 0x7F;  // ignored, as all that are unkn
 constexpr std::uint8_t kUserName = 1;
 constexpr std::uint8_t kUserNameAndPasscode = 2;
 
+
 using Bytes = std::span<const std::byte>;
 
 Result<AssociateRequest> bad(std::string what) {
@@ -141,6 +142,11 @@ std::string parse_user_identity(Bytes value, AssociateRequest& request) {
   const std::size_t primary = short_at(value, 2);
   if (value.size() < 6 + primary || value.size() != 6 + primary + short_at(value, 4 + primary)) {
     return "the lengths in the user identity item do not add up";
+  }
+  // Only a passcode is secondary (PS3.7 Table D.3-14).
+  if (std::to_integer<std::uint8_t>(value[0]) != kUserNameAndPasscode &&
+      value.size() != 6 + primary) {
+    return "the user identity item has a secondary field, which its type does not have";
   }
   UserIdentity identity{std::to_integer<std::uint8_t>(value[0]), {}};
   if (identity.type == kUserName || identity.type == kUserNameAndPasscode) {

@@ -155,6 +155,11 @@ Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledg
   if (const auto recorded = instance.record_original_attributes(); !recorded) {
     return tl::unexpected(recorded.error());
   }
+  // A value that outgrows its VR must be known before the answer, not when sending.
+  if (!instance.patch().empty()) {
+    const auto rendered = instance.patch().render(instance.header().length());
+    if (!rendered) return tl::unexpected(rendered.error());
+  }
   return Run{Pass{}, ""};
 }
 

@@ -47,7 +47,8 @@ class Pipeline {
 
   // A SOP Instance UID unlike the command's is rejected (A900) by every route whose
   // chain has not settled it, and by the absence of a route.
-  // Errors: transient, of the ledger; permanent, when an edit cannot be made.
+  // Errors: transient, of the ledger; permanent, when an edit cannot be made or written:
+  // what passes can be sent.
   [[nodiscard]] Result<Decision> decide(const Provenance& provenance, const dicom::Header& header,
                                         Ledger& ledger) const;
 

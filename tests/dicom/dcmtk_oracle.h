@@ -81,7 +81,10 @@ class TreeComparison {
     for (unsigned long i = 0; i < item.card(); ++i) {
       DcmElement* theirs = item.getElement(i);
       const dicom::Tag tag{theirs->getGTag(), theirs->getETag()};
-      if (parent == dicom::kRoot && tag >= dicom::tags::kFloatPixelData) break;
+      const bool is_pixel_data = tag == dicom::tags::kFloatPixelData ||
+                                 tag == dicom::tags::kDoubleFloatPixelData ||
+                                 tag == dicom::tags::kPixelData;
+      if (parent == dicom::kRoot && is_pixel_data) break;  // the header ends before it
       if (index >= end) return to_string(tag) + " is missing";
       if (header_[index].tag != tag) return header_.path(index) + " is " + to_string(tag);
       if (auto found = compare_element(*theirs, index); !found.empty()) return found;

@@ -368,6 +368,23 @@ TEST(Patch, ValueTooLongForSixteenBitsIsAnError) {
   EXPECT_EQ(implicit.bytes().size(), 8U + 0x10000U);
 }
 
+TEST(Patch, LeavesASequenceAloneThatHasTheTagOfAGroupLength) {
+  const Bytes le;
+  const auto around = [&](const std::string& description) {
+    return le.sequence({0x0008, 0x0000}, le.item("")) +
+           le.element(Tag{0x0008, 0x1030}, "LO", description);
+  };
+  Edited edited(around("CT"), Form::explicit_le);
+  ASSERT_TRUE(edited.patch.set(Tag{0x0008, 0x1030}, "longer"));
+  EXPECT_EQ(edited.bytes(), around("longer"));
+}
+
+TEST(Patch, SetsNoTextWhereASequenceWasAppended) {
+  Edited edited("", Form::explicit_le);
+  ASSERT_TRUE(edited.patch.append_item(tags::kModality, {}));
+  EXPECT_FALSE(edited.patch.set(tags::kModality, "CT"));
+}
+
 TEST(Patch, EditsInsideUnAreImplicitLittleEndian) {
   const Bytes implicit{Form::implicit_le};
   const auto item = [&](const std::string& value) {
@@ -425,6 +442,13 @@ TEST(Patch, AnEmptyValueGivesWayToASequence) {
   Edited full(rows + bytes.element({0x0029, 0x1010}, "LO", "ab"), Form::explicit_le);
   EXPECT_FALSE(full.patch.append_item({0x0029, 0x1010}, {}));
   EXPECT_TRUE(full.patch.empty());
+}
+
+TEST(Patch, AValueThatWasSetDoesNotGiveWayToASequence) {
+  Edited edited(Bytes{}.element(tags::kModality, "CS", ""), Form::explicit_le);
+  edited.patch.set(edited.at(tags::kModality), "CT");
+  EXPECT_FALSE(edited.patch.append_item(tags::kModality, {}));
+  EXPECT_EQ(edited.patch.text(tags::kModality), "CT");
 }
 
 TEST(Patch, LongValuesStayOnDisk) {

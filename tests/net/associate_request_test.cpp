@@ -254,6 +254,13 @@ std::vector<Broken> broken_requests() {
                item(0x58, std::string{2, 0} + big16(3) + "bob" + big16(4) + "wordx"));
          });
        }},
+      {"UserIdentityWithASecondaryField", "secondary field",
+       [] {
+         return with([](auto& p) {
+           p.user = user_information(
+               item(0x58, std::string{1, 0} + big16(3) + "bob" + big16(4) + "item"));
+         });
+       }},
       {"UserIdentityWithoutASecondField", "user identity",
        [] {
          return with([](auto& p) {

@@ -197,6 +197,17 @@ TEST_F(PipelineTest, PassesOnTheErrorOfAFilterWithItsName) {
   EXPECT_EQ(decision.error().message, "fail: the ledger is away");
 }
 
+TEST_F(PipelineTest, TellsOfAnEditThatCannotBeWrittenBeforeItIsToBeSent) {
+  const std::string long_text(70'000, 'x');  // SH has a length of 16 bits
+  build("[[filter]]\ntype = \"set\"\ntext = \"" + long_text +
+        "\"\n[[route]]\nfilters = [\"set\"]\ndestinations = [\"a\"]\n");
+  EXPECT_TRUE(mistakes_.empty()) << mistakes_.text();
+  const auto decision = pipeline_->decide(provenance_, header_, ledger_);
+  ASSERT_FALSE(decision);
+  EXPECT_EQ(decision.error().code, ErrorCode::permanent);
+  EXPECT_NE(decision.error().message.find("does not fit"), std::string::npos);
+}
+
 TEST_F(PipelineTest, RejectsAnUnsettledUidMismatchWithOrWithoutRoutes) {
   provenance_.sop_instance_uid = "1.9";
   build("[[route]]\ndestinations = [\"a\"]\n");
