@@ -34,7 +34,6 @@ constexpr std::uint8_t kUnassignedItem = 0x7F;  // ignored, as all that are unkn
 constexpr std::uint8_t kUserName = 1;
 constexpr std::uint8_t kUserNameAndPasscode = 2;
 
-
 using Bytes = std::span<const std::byte>;
 
 Result<AssociateRequest> bad(std::string what) {

@@ -34,9 +34,8 @@ class TlsHost {
                    std::chrono::milliseconds request_timeout = std::chrono::seconds(30))
       : acceptor_(
             options(tls, request_timeout), limits,
-            [](std::size_t /*listener*/, const net::AssociateRequest& /*request*/) {
-              return std::nullopt;
-            },
+            [](std::size_t /*listener*/, const std::string& /*peer_address*/,
+               const net::AssociateRequest& /*request*/) { return std::nullopt; },
             [this](net::Arrival& arrival) { return take(arrival); }, &stop_) {
     if (!net::dcmnet_network()) throw std::runtime_error("no dcmnet");
     const auto started = acceptor_.start();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -288,7 +289,13 @@ class RawPeer {
     close();
   }
   // The socket is the caller's from now on.
-  [[nodiscard]] int release() { return std::exchange(descriptor_, -1); }
+  [[nodiscard]] int release() {
+    const auto* tcp = dynamic_cast<const TcpTransport*>(transport_.get());
+    if (tcp == nullptr) throw std::runtime_error("no socket of its own");
+    const int descriptor = ::fcntl(tcp->descriptor(), F_DUPFD_CLOEXEC, 0);
+    close();
+    return descriptor;
+  }
 
  private:
   std::unique_ptr<RawTransport> transport_;
