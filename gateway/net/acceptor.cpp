@@ -38,10 +38,6 @@ std::string address_text(const tcp::endpoint& endpoint) {
   return address.to_string();
 }
 
-std::string place_text(const ListenerOptions& options) {
-  return options.address + " port " + std::to_string(options.port);
-}
-
 std::optional<Objection> objection_of(const Rejection& rejection) {
   return Objection{rejection, reason_text(rejection)};
 }
@@ -198,7 +194,8 @@ Result<void> Acceptor::State::open(Listener& entry) {
   if (error) {
     return failure(ErrorCode::configuration,
                    "listener '" + entry.options.name + "': cannot listen on " +
-                       place_text(entry.options) + ": " + error.message() +
+                       entry.options.address + " port " + std::to_string(entry.options.port) +
+                       ": " + error.message() +
                        "; is another program, or another gateway, on this port?");
   }
   log::info(

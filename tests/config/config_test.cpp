@@ -203,10 +203,10 @@ TEST_F(ConfigWithEveryKey, ReadsRoutes) {
   ASSERT_EQ(config_.routes.size(), 1U);
   const Route& route = config_.routes[0];
   EXPECT_EQ(route.name, "ct");
-  EXPECT_EQ(route.filters_line, 51);
+  EXPECT_EQ(route.filters_line, 52);
   ASSERT_EQ(route.when.size(), 2U);
   EXPECT_EQ(route.when[0].key, "Modality");
-  EXPECT_EQ(route.when[0].line, 50);
+  EXPECT_EQ(route.when[0].line, 51);
   EXPECT_THAT(route.when[0].globs, ElementsAre("CT", "MR"));
   EXPECT_EQ(route.when[1].key, "calling_ae_title");
   EXPECT_THAT(route.when[1].globs, ElementsAre("CT*"));

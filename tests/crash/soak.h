@@ -275,7 +275,19 @@ class Soak {
   const Options options_;
   std::minstd_rand random_;
   TemporaryFolder folder_;
-  const std::uint16_t port_ = free_port();
+  // One that nobody gets by chance: the same over all lives, and between two of them nobody
+  // holds it.
+  static std::uint16_t lasting_port() {
+    std::random_device random;
+    for (;;) {
+      constexpr unsigned kFirst = 10'240;
+      constexpr unsigned kBelowEphemeral = 32'768;
+      const auto port = static_cast<std::uint16_t>(kFirst + random() % (kBelowEphemeral - kFirst));
+      if (is_free(port)) return port;
+    }
+  }
+
+  const std::uint16_t port_ = lasting_port();
   Oracle oracle_;
   ScriptedPacs pacs_{[this](const StoredByPacs& stored, int) {
                        oracle_.delivered(stored);

@@ -90,7 +90,7 @@ TEST(Access, TellsThePacsWhoTheUserIsAndNothingMore) {
       folder.path("gateway"),
       routing("user_identity = \"pass\"", "dicom://PACS@127.0.0.1:" + std::to_string(pacs.port()),
               "user_identity = true\n"),
-      "log_level = \"debug\"\n");
+      "log_level = \"debug\"\nduplicate_window = \"0s\"\n");
   gateway.start();
   for (const char* name : {"ann-the-nurse", "bob-the-doctor"}) {
     ASSERT_TRUE(

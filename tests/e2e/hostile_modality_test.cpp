@@ -79,10 +79,12 @@ struct Attacks {
 class HostileModality : public ::testing::TestWithParam<Attacks> {
  protected:
   HostileModality()
-      : gateway_(folder_.path("gateway"),
-                 "[[destination]]\nname = \"archive\"\naddress = \"file://" +
-                     folder_.path("archive") + "\"\n[[route]]\ndestinations = [\"archive\"]\n",
-                 "max_instance_size = \"8 MiB\"\n", kHurriedListener) {
+      : gateway_(
+            folder_.path("gateway"),
+            "[[destination]]\nname = \"archive\"\naddress = \"file://" + folder_.path("archive") +
+                "\"\n[[route]]\ndestinations = [\"archive\"]\n",
+            "max_instance_size = \"8 MiB\"\nduplicate_window = \"0s\"\nother_bytes = \"deliver\"\n",
+            kHurriedListener) {
     gateway_.start();
   }
 

@@ -85,13 +85,20 @@ TEST_F(TlsRequestor, StoresOverTls12And13) {
     std::string received;
     const Script script(pacs([&](TlsPeer& peer) {
       accept(peer);
+      std::size_t message_id = 0;
       for (;;) {
         const std::string pdu = peer.receive_pdu();
         if (pdu.size() < 12) return;
-        if ((pdu[11] & 1) == 0) received += pdu.substr(12);
+        if ((pdu[11] & 1) == 0) {
+          received += pdu.substr(12);
+        } else {
+          const std::size_t at = pdu.find(little16(0) + little16(0x0110) + little32(2)) + 8;
+          message_id = static_cast<unsigned char>(pdu.at(at)) +
+                       256U * static_cast<unsigned char>(pdu.at(at + 1));
+        }
         if ((pdu[11] & 3) == 2) break;
       }
-      peer.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, 1))));
+      peer.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, message_id))));
       static_cast<void>(peer.receive_pdu());
       peer.send(release_response());
     }));

@@ -120,6 +120,19 @@ inline std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
+// True when one could listen on the port of this machine.
+inline bool is_free(std::uint16_t port) {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  const bool bound =
+      ::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  ::close(descriptor);
+  return bound;
+}
+
 // True once somebody listens on the port of this machine.
 [[nodiscard]] inline bool wait_for_port(std::uint16_t port) {
   return wait_until([port] {
