@@ -32,6 +32,7 @@ namespace sluice::audit {
 class Recorder {
  public:
   Recorder(Self self, Source source, Sink& sink);
+  ~Recorder() = default;
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
