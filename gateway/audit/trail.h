@@ -53,6 +53,8 @@ class Trail final : public Sink {
                                                const std::vector<Message>& messages);
 
   ~Trail() override;
+  Trail(const Trail&) = delete;
+  Trail& operator=(const Trail&) = delete;
 
   void add(Message message) noexcept override;
 

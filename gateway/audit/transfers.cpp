@@ -82,7 +82,7 @@ void Transfers::tell(const Entry& entry) noexcept {
 
 void Transfers::tell() noexcept {
   // In the order in which the studies came.
-  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) tell(*entry);
+  std::for_each(entries_.rbegin(), entries_.rend(), [this](const Entry& entry) { tell(entry); });
   // What has begun and come to nothing yet goes on: a destination that is away is tried
   // again and again, and need not begin each time.
   std::erase_if(entries_, [](const Entry& entry) { return !entry.sums.empty(); });
