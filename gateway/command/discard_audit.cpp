@@ -105,6 +105,7 @@ Result<std::vector<audit::Event>> DiscardAudit::events(const std::vector<QueueEn
     ++sums[{of_instance_.at(entry.instance.id), left->empty()}][entry.instance.sop_class_uid];
   }
   std::vector<audit::Event> events;
+  events.reserve(sums.size());
   for (const auto& [key, sop_classes] : sums) {
     events.push_back(audit::instances_deleted(audit::self_of(*config_), person, reason,
                                               subjects_[key.first], sop_classes, key.second,
