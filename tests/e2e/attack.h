@@ -1,5 +1,5 @@
 // What a hostile or broken sender does, as bytes, and what it gets for it. An attack
-// knows nothing of what carries its bytes, so each runs over TCP and over TLS.
+// knows nothing of what carries its bytes.
 #pragma once
 
 #include <algorithm>
