@@ -184,7 +184,7 @@ Result<Parameters> make_parameters(const RequestorOptions& options) {
   }
   if (condition.good() && !options.user_name.empty()) {
     // Without a positive response: what the peer thinks of the user shows in its answers.
-    condition = ASC_setIdentRQUserOnly(made, options.user_name.c_str(), OFFalse);
+    condition = ASC_setIdentRQUserOnly(made, options.user_name, OFFalse);
   }
   for (std::size_t i = 0; condition.good() && i < options.contexts.size(); ++i) {
     const ProposedContext& context = options.contexts[i];
