@@ -45,20 +45,20 @@ bool is_final(const DeliveryRow& row) {
 }  // namespace
 
 Intake::Intake(const Services& services, const config::Gateway& gateway, Provenance provenance,
-               const std::string& transfer_syntax_uid)
+               std::string transfer_syntax_uid)
     : services_(services),
       gateway_(gateway),
       provenance_(std::move(provenance)),
-      transfer_syntax_uid_(transfer_syntax_uid) {
+      transfer_syntax_uid_(std::move(transfer_syntax_uid)) {
   auto incoming = services_.spool.create({provenance_.sop_class_uid, provenance_.sop_instance_uid,
-                                          transfer_syntax_uid, provenance_.calling_ae_title});
+                                          transfer_syntax_uid_, provenance_.calling_ae_title});
   if (!incoming) {
     fail(status::kOutOfResources, incoming.error().message);
     return;
   }
   incoming_.emplace(std::move(*incoming));
   provenance_.id = incoming_->id();
-  scanner_.emplace(dicom::transfer_syntax(transfer_syntax_uid), scan_limits(gateway_));
+  scanner_.emplace(dicom::transfer_syntax(transfer_syntax_uid_), scan_limits(gateway_));
 }
 
 void Intake::fail(std::uint16_t status, std::string comment) {

@@ -54,7 +54,7 @@ class Intake {
  public:
   // `provenance.id` is given here. Both UIDs of it as in the command, without padding.
   Intake(const Services& services, const config::Gateway& gateway, Provenance provenance,
-         const std::string& transfer_syntax_uid);
+         std::string transfer_syntax_uid);
   ~Intake() = default;
   Intake(const Intake&) = delete;
   Intake& operator=(const Intake&) = delete;
