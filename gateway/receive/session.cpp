@@ -46,7 +46,7 @@ Session::Session(const config::Gateway& gateway, const config::Listener& listene
                  Services services, net::Arrival arrival)
     : gateway_(gateway),
       listener_(listener),
-      services_(services),
+      services_(std::move(services)),
       connection_(std::move(arrival.connection)),
       request_(std::move(arrival.request)),
       slot_(std::move(arrival.slot)),
