@@ -50,7 +50,7 @@ Session::Session(const config::Gateway& gateway, const config::Listener& listene
       connection_(std::move(arrival.connection)),
       request_(std::move(arrival.request)),
       slot_(std::move(arrival.slot)),
-      transfers_(services.audit, {audit::Direction::received,
+      transfers_(services_.audit, {audit::Direction::received,
                                   request_.called_ae_title,
                                   {request_.calling_ae_title, audit::AccessPoint::ip_address,
                                    connection_->peer_address()}}) {}
