@@ -44,9 +44,9 @@ bool is_final(const DeliveryRow& row) {
 
 }  // namespace
 
-Intake::Intake(const Services& services, const config::Gateway& gateway, Provenance provenance,
+Intake::Intake(Services services, const config::Gateway& gateway, Provenance provenance,
                std::string transfer_syntax_uid)
-    : services_(services),
+    : services_(std::move(services)),
       gateway_(gateway),
       provenance_(std::move(provenance)),
       transfer_syntax_uid_(std::move(transfer_syntax_uid)) {

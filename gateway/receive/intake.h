@@ -53,7 +53,7 @@ struct Reply {
 class Intake {
  public:
   // `provenance.id` is given here. Both UIDs of it as in the command, without padding.
-  Intake(const Services& services, const config::Gateway& gateway, Provenance provenance,
+  Intake(Services services, const config::Gateway& gateway, Provenance provenance,
          std::string transfer_syntax_uid);
   ~Intake() = default;
   Intake(const Intake&) = delete;
