@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -83,26 +84,28 @@ TEST_F(TlsRequestor, StoresOverTls12And13) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     pacs_.least_version = pacs_.most_version = version;
     std::string received;
-    const Script script(pacs([&](TlsPeer& peer) {
-      accept(peer);
-      std::size_t message_id = 0;
-      for (;;) {
-        const std::string pdu = peer.receive_pdu();
-        if (pdu.size() < 12) return;
-        if ((pdu[11] & 1) == 0) {
-          received += pdu.substr(12);
-        } else {
-          const std::size_t at = pdu.find(little16(0) + little16(0x0110) + little32(2)) + 8;
-          message_id = static_cast<unsigned char>(pdu.at(at)) +
-                       256U * static_cast<unsigned char>(pdu.at(at + 1));
-        }
-        if ((pdu[11] & 3) == 2) break;
-      }
-      peer.send(data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, message_id))));
-      static_cast<void>(peer.receive_pdu());
-      peer.send(release_response());
-    }));
-    auto association = Requestor::open(tls_options(script.port()));
+    std::optional<Script> script(
+        std::in_place, pacs([&](TlsPeer& peer) {
+          accept(peer);
+          std::size_t message_id = 0;
+          for (;;) {
+            const std::string pdu = peer.receive_pdu();
+            if (pdu.size() < 12) return;
+            if ((pdu[11] & 1) == 0) {
+              received += pdu.substr(12);
+            } else {
+              const std::size_t at = pdu.find(little16(0) + little16(0x0110) + little32(2)) + 8;
+              message_id = static_cast<unsigned char>(pdu.at(at)) +
+                           256U * static_cast<unsigned char>(pdu.at(at + 1));
+            }
+            if ((pdu[11] & 3) == 2) break;
+          }
+          peer.send(
+              data_pdu(pdv(1, true, true, store_response(kCtStorage, kInstance, message_id))));
+          static_cast<void>(peer.receive_pdu());
+          peer.send(release_response());
+        }));
+    auto association = Requestor::open(tls_options(script->port()));
     ASSERT_TRUE(association) << association.error().message;
     std::string bytes(300'000, 'x');
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7);
@@ -111,6 +114,7 @@ TEST_F(TlsRequestor, StoresOverTls12And13) {
     ASSERT_TRUE(response) << response.error().message;
     EXPECT_EQ(response->status, 0);
     association->release();
+    script.reset();  // its thread has ended
     EXPECT_TRUE(received == bytes);
   }
   EXPECT_TRUE(alerts_.empty());
