@@ -231,7 +231,7 @@ TEST_F(QueueTest, OldWaitDoesNotShortenANewOne) {
   add("a", {delivery("pacs")});
   ASSERT_EQ(claimed_ids(*queue_, "pacs").size(), 1U);
   Outcome away = outcome("a", "pacs", DeliveryState::deferred);
-  away.retry_after = milliseconds(50);
+  away.retry_after = milliseconds(500);
   finish(away);
   ASSERT_EQ(*queue_->retry({}), 1U);
   ASSERT_EQ(claimed_ids(*queue_, "pacs").size(), 1U);
