@@ -51,9 +51,9 @@ Session::Session(const config::Gateway& gateway, const config::Listener& listene
       request_(std::move(arrival.request)),
       slot_(std::move(arrival.slot)),
       transfers_(services_.audit, {audit::Direction::received,
-                                  request_.called_ae_title,
-                                  {request_.calling_ae_title, audit::AccessPoint::ip_address,
-                                   connection_->peer_address()}}) {}
+                                   request_.called_ae_title,
+                                   {request_.calling_ae_title, audit::AccessPoint::ip_address,
+                                    connection_->peer_address()}}) {}
 
 void Session::run() noexcept {
   try {
