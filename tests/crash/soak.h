@@ -109,6 +109,7 @@ class Soak {
       }
     }
     if (sender != nullptr) sender->release();
+    sender.reset();
     process->signal(SIGTERM);
     const auto how = process->wait();
     if (how == 0) return std::nullopt;
