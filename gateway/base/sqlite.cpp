@@ -402,6 +402,7 @@ Result<void> check_structure(const std::string& path, const std::atomic<bool>& s
   constexpr int kInstructionsBetweenLooks = 10'000;
   auto handle = Connection::open_handle(path, to_uri(path, "mode=rw"), SQLITE_OPEN_READWRITE);
   if (!handle) return tl::unexpected(handle.error());
+  // SQLite's argument is no pointer to const; the handler only reads it.
   sqlite3_progress_handler(
       handle->get(), kInstructionsBetweenLooks,
       [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; },

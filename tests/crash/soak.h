@@ -97,6 +97,7 @@ class Soak {
       try {
         if (sender == nullptr) sender = std::make_unique<Sender>(port_);
       } catch (const std::exception&) {
+        // Without a pause thousands of tries would use up the ports of this machine.
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         continue;  // it does not listen yet
       }
