@@ -14,16 +14,18 @@ run: build
 	scripts/run_demo.py
 
 build: packages
-	scripts/build.sh release
+	scripts/build.sh release sluice
 
-test: build
+test: packages
+	scripts/build.sh release
 	scripts/test.sh release
 
-soak: build
+soak: packages
+	scripts/build.sh release sluice_soak
 	build/release/tests/crash/sluice_soak $(SOAK)
 
-check: build
-	scripts/install_packages.sh check
+check:
+	scripts/install_packages.sh build check
 	scripts/check.sh
 
 fuzz:

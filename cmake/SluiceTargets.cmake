@@ -12,6 +12,9 @@ if(NOT SLUICE_FUZZ)  # warnings are GCC's business
     -Woverloaded-virtual -Wundef
     -Wno-missing-field-initializers)
 endif()
+if(CMAKE_UNITY_BUILD)  # several files as one have one main file, and GCC takes the rest for headers
+  target_compile_options(sluice_settings INTERFACE -Wno-subobject-linkage)
+endif()
 if(SLUICE_ASAN)
   # vptr needs descriptors of its own to look at memory, and cries wolf in the test that
   # runs out of them.
@@ -39,11 +42,13 @@ function(sluice_library name)
   target_link_libraries(${name} PUBLIC sluice_settings ${ARG_LINK})
 endfunction()
 
-# sluice_test(<name> [LINK <target>...]): the *_test.cpp files of this folder.
+# sluice_test(<name> [LINK <target>...]): the *_test.cpp files of this folder, which are
+# compiled for speed of compiling.
 function(sluice_test name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
   add_executable(${name} ${sources})
+  target_compile_options(${name} PRIVATE -O0 -g1)
   target_link_libraries(${name} PRIVATE sluice_settings sluice_test_support ${ARG_LINK} GTest::gmock_main)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 900)
 endfunction()

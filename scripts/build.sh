@@ -1,8 +1,10 @@
 #!/bin/bash
-# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan, fuzz.
+# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan, fuzz;
+# all of it, or the targets named behind it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-release}
+targets=("${@:2}")
 
 # One cache for every checkout of the sources, wherever it lies.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -16,4 +18,5 @@ run=()
 if [ "$preset" = tsan ] && setarch -R true 2> /dev/null; then run=(setarch -R); fi
 
 cmake --preset "$preset" "${options[@]}"
-"${run[@]}" cmake --build --preset "$preset" --parallel "$(nproc)"
+"${run[@]}" cmake --build --preset "$preset" --parallel "$(nproc)" \
+  ${targets[@]:+--target "${targets[@]}"}

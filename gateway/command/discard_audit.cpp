@@ -10,7 +10,6 @@
 #include "gateway/audit/trail.h"
 #include "gateway/command/image_file.h"
 #include "gateway/command/setup.h"
-#include "gateway/dicom/uid.h"
 
 namespace sluice::command {
 namespace {
@@ -18,12 +17,6 @@ namespace {
 constexpr std::size_t kMost = 1'000'000;
 constexpr DeliveryState kDiscardable[] = {DeliveryState::ready, DeliveryState::deferred,
                                           DeliveryState::held, DeliveryState::quarantined};
-
-std::string text_of(const dicom::Header& header, dicom::Tag tag) {
-  const auto index = header.find(tag);
-  const auto value = index ? header.value(*index) : std::nullopt;
-  return std::string(dicom::trim_uid(value.value_or("")));
-}
 
 }  // namespace
 

@@ -7,7 +7,6 @@
 #include "gateway/command/image_file.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/site_key.h"
-#include "gateway/dicom/uid.h"
 #include "gateway/ledger/ledger.h"
 
 namespace sluice::command {
@@ -17,12 +16,6 @@ using nlohmann::json;
 
 std::string shown(const std::string& text) {
   return log::escape(text);
-}
-
-std::string text_of(const dicom::Header& header, dicom::Tag tag) {
-  const auto index = header.find(tag);
-  const auto value = index ? header.value(*index) : std::nullopt;
-  return std::string(dicom::trim_uid(value.value_or("")));
 }
 
 json verdict_json(const Verdict& verdict) {

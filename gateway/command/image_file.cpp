@@ -8,6 +8,8 @@
 #include <dcmtk/dcmdata/dcistrmf.h>
 #include <dcmtk/dcmdata/dcmetinf.h>
 
+#include "gateway/dicom/uid.h"
+
 namespace sluice::command {
 namespace {
 
@@ -55,6 +57,12 @@ Result<dicom::Header> read_image(const std::string& path) {
   auto header = scanner.finish();
   if (!header) return failure(header.error().code, path + ": " + header.error().message);
   return header;
+}
+
+std::string text_of(const dicom::Header& header, dicom::Tag tag) {
+  const auto index = header.find(tag);
+  const auto value = index ? header.value(*index) : std::nullopt;
+  return std::string(dicom::trim_uid(value.value_or("")));
 }
 
 }  // namespace sluice::command

@@ -11,4 +11,7 @@ namespace sluice::command {
 // Errors: permanent, when the file cannot be read or is no DICOM Part 10 file; corrupt.
 [[nodiscard]] Result<dicom::Header> read_image(const std::string& path);
 
+// The element's value without padding; empty where it is absent.
+[[nodiscard]] std::string text_of(const dicom::Header& header, dicom::Tag tag);
+
 }  // namespace sluice::command

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kLeastSize = 1ULL << 20U;
 constexpr std::size_t kLongestUnixPath = 107;  // sockaddr_un
-constexpr const char* kForms =
+constexpr const char* kCollectorForms =
     "syslog://host:port (TCP), syslogs://host:port (TLS), unix:/path or file:/path, an IPv6 host "
     "in brackets";
 
@@ -47,7 +47,7 @@ AuditDestination read_destination(Table& table) {
   AuditDestination destination;
   destination.address = table.required_string("address");
   if (!destination.address.empty() && !read_address(destination)) {
-    table.mistake("address", std::string("address must be ") + kForms + ", not '" +
+    table.mistake("address", std::string("address must be ") + kCollectorForms + ", not '" +
                                  log::escape(destination.address) + "'");
   }
   destination.tls = read_destination_tls(table);

@@ -15,8 +15,8 @@ constexpr std::size_t kLongestNetwork = 64;  // characters; an IPv6 address and 
 constexpr std::size_t kLongestPrefix = 3;
 constexpr unsigned short kMappedPrefix = 96;  // of ::ffff:0:0/96 (RFC 4291 2.5.5.2)
 
-tl::unexpected<Error> wrong(std::string_view text, std::string_view what,
-                            std::string_view advice = kForm) {
+tl::unexpected<Error> not_a_network(std::string_view text, std::string_view what,
+                                    std::string_view advice = kForm) {
   return failure(ErrorCode::configuration,
                  "'" + log::escape(text) + "' " + std::string(what) + "; " + std::string(advice));
 }
@@ -44,44 +44,48 @@ bool has(const ip::network_v6& network, const ip::address& address) {
 
 Result<Network> check_v4(std::string_view text, const ip::network_v4& network) {
   if (network.canonical() == network) return network;
-  return wrong(text, "has bits set behind its prefix", write(network.canonical().to_string()));
+  return not_a_network(text, "has bits set behind its prefix",
+                       write(network.canonical().to_string()));
 }
 
 Result<Network> check_v6(std::string_view text, const ip::network_v6& network) {
   if (network.address().is_v4_mapped() && network.prefix_length() >= kMappedPrefix) {
     const ip::network_v4 plain(ip::make_address_v4(ip::v4_mapped, network.address()),
                                network.prefix_length() - kMappedPrefix);
-    return wrong(text, "is IPv4 in the form of IPv6", write(plain.canonical().to_string()));
+    return not_a_network(text, "is IPv4 in the form of IPv6", write(plain.canonical().to_string()));
   }
   if (network.canonical() == network) return network;
-  return wrong(text, "has bits set behind its prefix", write(network.canonical().to_string()));
+  return not_a_network(text, "has bits set behind its prefix",
+                       write(network.canonical().to_string()));
 }
 
 }  // namespace
 
 Result<Network> parse_network(std::string_view text) {
   if (text.find('\0') != std::string_view::npos || text.size() > kLongestNetwork) {
-    return wrong(text, "is no network");
+    return not_a_network(text, "is no network");
   }
   if (text.find('%') != std::string_view::npos) {
-    return wrong(text, "names an interface, which a network does not have");
+    return not_a_network(text, "names an interface, which a network does not have");
   }
   const std::string copy(text);
   boost::system::error_code error;
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) {
     const ip::address single = ip::make_address(copy, error);
-    if (error) return wrong(text, "is no network");
-    return wrong(text, "has no prefix length",
-                 write(copy + (single.is_v4() ? "/32" : "/128")) + " for this address alone");
+    if (error) return not_a_network(text, "is no network");
+    return not_a_network(
+        text, "has no prefix length",
+        write(copy + (single.is_v4() ? "/32" : "/128")) + " for this address alone");
   }
-  if (text.size() - slash - 1 > kLongestPrefix) return wrong(text, "has no such prefix length");
+  if (text.size() - slash - 1 > kLongestPrefix)
+    return not_a_network(text, "has no such prefix length");
   const ip::network_v4 v4 = ip::make_network_v4(copy, error);
   if (!error) return check_v4(text, v4);
   const ip::network_v6 v6 = ip::make_network_v6(copy, error);
   if (!error) return check_v6(text, v6);
   static_cast<void>(ip::make_address(copy.substr(0, slash), error));
-  return wrong(text, error ? "is no network" : "has no such prefix length");
+  return not_a_network(text, error ? "is no network" : "has no such prefix length");
 }
 
 bool is_in_any(const std::vector<Network>& networks, const ip::address& address) {

@@ -24,7 +24,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t kChunk = std::size_t{64} * 1024;
+constexpr std::size_t kConvertedAtOnce = std::size_t{64} * 1024;
 constexpr Uint32 kValuesInMemory = 4096;  // bytes; longer ones are read when written
 
 // What the bytes are once they are inflated.
@@ -34,7 +34,7 @@ dicom::TransferSyntax plain_syntax(const dicom::TransferSyntax& syntax) {
 
 Result<void> write(DcmDataset& data_set, E_TransferSyntax syntax, E_EncodingType lengths,
                    TemporaryFile& target) {
-  std::vector<std::byte> buffer(kChunk);
+  std::vector<std::byte> buffer(kConvertedAtOnce);
   DcmOutputBufferStream stream(buffer.data(), static_cast<offile_off_t>(buffer.size()));
   DcmWriteCache cache;
   data_set.transferInit();

@@ -33,7 +33,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kChunk = std::size_t{256} * 1024;
+constexpr std::size_t kCopiedAtOnce = std::size_t{256} * 1024;
 constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kDigestInName = 16;
 constexpr std::size_t kMostSynced = 10'000;  // folders remembered
@@ -69,7 +69,7 @@ bool is_same_file(const fs::path& path, const std::string& digest) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return false;
   Digest found;
-  std::vector<std::byte> buffer(kChunk);
+  std::vector<std::byte> buffer(kCopiedAtOnce);
   for (;;) {
     const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
@@ -238,7 +238,7 @@ class FolderSender : public Sender {
     if (auto put_head = put(std::as_bytes(std::span(head))); !put_head) {
       return tl::unexpected(put_head.error());
     }
-    std::vector<std::byte> buffer(kChunk);
+    std::vector<std::byte> buffer(kCopiedAtOnce);
     payload.rewind();
     for (;;) {
       const auto got = payload.read(buffer);

@@ -12,7 +12,6 @@ namespace sluice::dicom {
 namespace {
 
 constexpr std::size_t kBuffer = 64UL * 1024;
-constexpr std::uint64_t kRatioFrom = 1U << 20U;
 constexpr std::uint64_t kTrailer = 8;  // of gzip, bytes
 constexpr int kMemoryLevel = 8;        // zlib's default
 constexpr int kRawWindow = -15;        // negative: no zlib header around the stream

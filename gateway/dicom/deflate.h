@@ -25,8 +25,10 @@ class Inflater {
  public:
   using Sink = std::function<Result<void>(std::span<const std::byte>)>;
 
-  // Gives up when the output passes `limit` bytes, or `ratio` times the input;
-  // the ratio is judged from 1 MiB of output on, so small data sets may be dense.
+  // Bytes of output from which on a ratio is judged, so that small data sets may be dense.
+  static constexpr std::uint64_t kRatioFrom = 1U << 20U;
+
+  // Gives up when the output passes `limit` bytes, or `ratio` times the input.
   Inflater(std::uint64_t limit, std::uint64_t ratio);
   ~Inflater();
   Inflater(const Inflater&) = delete;

@@ -7,11 +7,6 @@
 #include "gateway/dicom/walker.h"
 
 namespace sluice::dicom {
-namespace {
-
-constexpr std::uint64_t kRatioFrom = 1U << 20U;
-
-}  // namespace
 
 // Puts the inflation, where there is any, before the walk.
 class Scanner::State {
@@ -52,7 +47,7 @@ class Scanner::State {
   // What was inflated. The ratio counts before the values are kept.
   [[nodiscard]] Result<void> walk(std::span<const std::byte> bytes) {
     inflated_ += bytes.size();
-    if (!walker_.header_complete() && inflated_ > kRatioFrom &&
+    if (!walker_.header_complete() && inflated_ > Inflater::kRatioFrom &&
         inflated_ / header_ratio_ > deflated_) {
       return failure(ErrorCode::corrupt,
                      "the data set before its pixel data inflates to more than " +

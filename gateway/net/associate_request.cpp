@@ -9,9 +9,9 @@ namespace sluice::net {
 namespace {
 
 constexpr std::size_t kFixedLength = 68;  // behind the PDU header, before the items
-constexpr std::size_t kMaxUidLength = 64;
-constexpr std::size_t kMaxTransferSyntaxes = 255;  // dcmnet counts them in 8 bits
-constexpr std::uint32_t kLeastMaxPdu = 14;         // below, dcmnet cannot send a byte
+constexpr std::size_t kMaxUidField = 64;
+constexpr std::size_t kMaxSyntaxesOfAContext = 255;  // dcmnet counts them in 8 bits
+constexpr std::uint32_t kLeastMaxLength = 14;        // below, dcmnet cannot send a byte
 constexpr std::string_view kApplicationContextName = "1.2.840.10008.3.1.1.1";
 
 // Item types (PS3.8 9.3.2, PS3.7 D.3.3).
@@ -96,7 +96,7 @@ std::string ae_title_of(Bytes bytes) {
 
 // A UID that dcmnet can hold and a C string can carry.
 bool is_usable_uid(const std::string& uid, Bytes bytes) {
-  return !uid.empty() && bytes.size() <= kMaxUidLength && uid.find('\0') == std::string::npos;
+  return !uid.empty() && bytes.size() <= kMaxUidField && uid.find('\0') == std::string::npos;
 }
 
 std::string context_name(std::uint8_t id) {
@@ -123,7 +123,7 @@ Result<RequestedContext> parse_context(Bytes value) {
       if (!context.abstract_syntax.empty()) return broken(name + " has two abstract syntaxes");
       context.abstract_syntax = std::move(uid);
     } else {
-      if (context.transfer_syntaxes.size() == kMaxTransferSyntaxes) {
+      if (context.transfer_syntaxes.size() == kMaxSyntaxesOfAContext) {
         return broken(name + " has too many transfer syntaxes");
       }
       context.transfer_syntaxes.push_back(std::move(uid));
@@ -165,24 +165,24 @@ std::string parse_user_item(const Item& item, AssociateRequest& request, std::bi
       if (again) return "two maximum length items";
       request.max_pdu =
           (static_cast<std::uint32_t>(short_at(item.value, 0)) << 16U) | short_at(item.value, 2);
-      if (request.max_pdu != 0 && request.max_pdu < kLeastMaxPdu) {
+      if (request.max_pdu != 0 && request.max_pdu < kLeastMaxLength) {
         return "a maximum length of " + std::to_string(request.max_pdu) + " holds no message";
       }
       return {};
     case kImplementationClassUidItem:
-      if (item.value.size() > kMaxUidLength) return "the implementation class UID is too long";
+      if (item.value.size() > kMaxUidField) return "the implementation class UID is too long";
       if (again) return "two implementation class UIDs";
       request.implementation_class_uid = uid_of(item.value);
       return {};
     case kImplementationVersionNameItem:
-      if (item.value.size() > kMaxUidLength) return "the implementation version name is too long";
+      if (item.value.size() > kMaxUidField) return "the implementation version name is too long";
       if (again) return "two implementation version names";
       request.implementation_version_name = uid_of(item.value);
       return {};
     case kRoleSelectionItem:
       // UID length, UID, two roles (PS3.7 D.3.3.4).
       if (item.value.size() < 4 || short_at(item.value, 0) + std::size_t{4} != item.value.size() ||
-          short_at(item.value, 0) > kMaxUidLength) {
+          short_at(item.value, 0) > kMaxUidField) {
         return "the lengths in a role selection item do not add up";
       }
       return {};
@@ -236,7 +236,7 @@ std::string take_item(const Item& item, AssociateRequest& request, Seen& seen) {
   switch (item.type) {
     case kApplicationContextItem:
       if (std::exchange(seen.application_context, true)) return "two application context items";
-      if (item.value.size() > kMaxUidLength) return "the application context name is too long";
+      if (item.value.size() > kMaxUidField) return "the application context name is too long";
       if (uid_of(item.value) != kApplicationContextName && !request.unsupported) {
         request.unsupported = kApplicationContextNotSupported;
       }

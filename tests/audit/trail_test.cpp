@@ -1,7 +1,9 @@
 // Messages on their way from the list in memory over the file to a collector.
 #include "gateway/audit/trail.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <numeric>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -80,14 +82,14 @@ std::vector<int> numbers(const std::vector<std::string>& messages) {
   std::vector<int> found;
   for (const std::string& message : messages) {
     const std::size_t at = message.find("<n>");
-    if (at != std::string::npos) found.push_back(std::atoi(message.c_str() + at + 3));
+    if (at != std::string::npos) found.push_back(std::stoi(message.substr(at + 3)));
   }
   return found;
 }
 
 std::vector<int> up_to(int count) {
-  std::vector<int> all;
-  for (int i = 0; i < count; ++i) all.push_back(i);
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
   return all;
 }
 
@@ -241,6 +243,7 @@ TEST_F(Trails, DropsTheOldestAboveItsSizeAndSaysHowMany) {
   EXPECT_TRUE(stop(*trail, std::chrono::seconds(0)));
   const auto left = stored();
   std::vector<std::string> texts;
+  texts.reserve(left.size());
   for (const StoredMessage& each : left) texts.push_back(each.message.xml);
   EXPECT_THAT(texts, Contains(HasSubstr("size limit")));
   // The last is there; the first went; what is there has no hole.
@@ -266,10 +269,9 @@ TEST_F(Trails, CountsWhatTheListCannotHoldAndTellsItLater) {
   EXPECT_TRUE(wait_until([&] { return counted("sluice_audit_lost_total", label) > before; }));
   std::filesystem::remove(disk.path("filler"));
   EXPECT_TRUE(wait_until([&] {
-    for (const std::string& message : collector.messages()) {
-      if (message.find("list full") != std::string::npos) return true;
-    }
-    return false;
+    return std::ranges::any_of(collector.messages(), [](const std::string& message) {
+      return message.find("list full") != std::string::npos;
+    });
   }));
   EXPECT_TRUE(stop(*trail));
   const auto brought = without_repeats(numbers(collector.messages()));

@@ -8,7 +8,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kRest = R"(
+constexpr const char* kPlainGateway = R"(
 [[listener]]
 port = 104
 [[destination]]
@@ -20,7 +20,7 @@ destinations = ["pacs"]
 
 Audit read(const std::string& toml, std::string& mistakes) {
   Mistakes noted("f");
-  Audit audit = parse(toml + kRest, noted).audit;
+  Audit audit = parse(toml + kPlainGateway, noted).audit;
   mistakes = noted.text();
   return audit;
 }

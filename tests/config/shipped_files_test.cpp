@@ -104,11 +104,15 @@ TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfTls) {
     const std::size_t begin = text.find(heading);
     ASSERT_NE(begin, std::string::npos) << kind;
     const std::string section = text.substr(begin, text.find("\n[[", begin) - begin);
-    const auto keys = accepted_keys("[[" + kind + "]]\n[" + kind + ".tls]");
+    std::string table = "[[";
+    table.append(kind).append("]]\n[").append(kind).append(".tls]");
+    const auto keys = accepted_keys(table);
     EXPECT_THAT(keys, Contains("ca"));
     for (const std::string& key : keys) {
+      std::string own = "\n# [";
+      own.append(kind).append(".tls.").append(key).append("]");
       const bool is_there = section.find("\n# " + key + " = ") != std::string::npos ||
-                            section.find("\n# [" + kind + ".tls." + key + "]") != std::string::npos;
+                            section.find(own) != std::string::npos;
       EXPECT_TRUE(is_there) << kind << ": " << key;
     }
   }

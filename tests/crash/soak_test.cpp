@@ -7,10 +7,10 @@ namespace {
 
 // A sanitizer's build is slow and looks for other things: not every call there.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kStep = 7;
+constexpr int kCutsApart = 7;
 constexpr std::size_t kKills = 40;
 #else
-constexpr int kStep = 1;
+constexpr int kCutsApart = 1;
 constexpr std::size_t kKills = 200;
 #endif
 
@@ -30,7 +30,7 @@ class PowerCutAt : public testing::TestWithParam<const char*> {};
 
 // A cut before each call in turn that changes anything on the disk, from the first start on.
 TEST_P(PowerCutAt, AnyCallLosesNothing) {
-  const int step = std::string(GetParam()) == "0" ? kStep : 4 * kStep;
+  const int step = std::string(GetParam()) == "0" ? kCutsApart : 4 * kCutsApart;
   for (int nth = 1;; nth += step) {
     ASSERT_LT(nth, 1000);
     Soak soak({});

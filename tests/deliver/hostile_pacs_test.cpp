@@ -30,7 +30,7 @@ constexpr int kPlayed = 2;  // associations on which it is hostile; then it is g
 // One association, and a short patience: a good answer that is later still is asked for again.
 const std::string kImpatient = "associations = 1\nresponse_timeout = \"500ms\"\n";
 
-std::unique_ptr<Dispatcher> dispatch(GatewayParts& parts) {
+std::unique_ptr<Dispatcher> dispatch_to_tricks(GatewayParts& parts) {
   auto dispatcher = std::make_unique<Dispatcher>(parts.config(), parts.spool(), parts.queue(),
                                                  parts.ledger(), parts.pipeline());
   dispatcher->start();
@@ -77,7 +77,7 @@ void expect_delivery_after(const Part& part, std::size_t pixels) {
   pacs.play(part, kPlayed);
   GatewayParts parts(dicom_destination("pacs", pacs.port(), kImpatient) + route("\"pacs\""));
   const std::string id = parts.receive(instance_of(pixels), {"pacs"});
-  const auto dispatcher = dispatch(parts);
+  const auto dispatcher = dispatch_to_tricks(parts);
   ASSERT_TRUE(wait_until([&] {
     const int right_answers = pacs.right_answers();  // before the look at the queue
     const bool is_delivered = parts.delivery(id, "pacs").state == DeliveryState::delivered;
@@ -176,7 +176,7 @@ TEST_P(FirstOnly, ItsAnswerDoesNotCountForTheNext) {
   GatewayParts parts(dicom_destination("pacs", pacs.port(), kImpatient) + route("\"pacs\""));
   const std::string first = parts.receive(instance_of(100, "1.2.1"), {"pacs"});
   const std::string second = parts.receive(instance_of(100, "1.2.2"), {"pacs"});
-  const auto dispatcher = dispatch(parts);
+  const auto dispatcher = dispatch_to_tricks(parts);
   EXPECT_TRUE(wait_until([&] { return parts.delivery(second, "pacs").attempts >= 2; }));
   EXPECT_EQ(parts.delivery(first, "pacs").state, DeliveryState::delivered);
   EXPECT_NE(parts.delivery(second, "pacs").state, DeliveryState::delivered);
@@ -229,7 +229,7 @@ TEST(LateAnswer, DoesNotCountOnTheNextAssociation) {
             3);
   GatewayParts parts(dicom_destination("pacs", pacs.port(), kImpatient) + route("\"pacs\""));
   const std::string id = parts.receive(small_instance("1.2.3"), {"pacs"});
-  const auto dispatcher = dispatch(parts);
+  const auto dispatcher = dispatch_to_tricks(parts);
   EXPECT_TRUE(parts.wait_for(id, "pacs", DeliveryState::delivered));
   EXPECT_GE(pacs.right_answers(), 1);
   EXPECT_GT(parts.delivery(id, "pacs").attempts, 3);
@@ -255,7 +255,7 @@ TEST_P(Hung, DelaysNoOther) {
   const auto alone = parts.receive_many(kCount, {"good"});
   const auto both = parts.receive_many(kCount, {"hung", "good"});
   const auto begun = steady_clock::now();
-  const auto dispatcher = dispatch(parts);
+  const auto dispatcher = dispatch_to_tricks(parts);
   EXPECT_TRUE(
       wait_until([&] { return parts.count_of("good", DeliveryState::delivered) == 2 * kCount; }));
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);

@@ -9,7 +9,7 @@
 namespace sluice::test {
 namespace {
 
-const std::string kPacs = dicom_destination("pacs", 104) + route("\"pacs\"");
+const std::string kToPacs = dicom_destination("pacs", 104) + route("\"pacs\"");
 // A filter that edits every data set with a series.
 const std::string kEditing = dicom_destination("pacs", 104) +
                              "\n[[filter]]\nname = \"renumber\"\ntype = \"remap_series_number\"\n"
@@ -53,7 +53,7 @@ Image image_named(const std::string& name) {
 }
 
 TEST(Payload, WithoutFiltersGivesEveryFixtureAsReceived) {
-  GatewayParts parts(kPacs);
+  GatewayParts parts(kToPacs);
   for (const Image& image : whole_images()) {
     const auto id = parts.receive(received(image), {"pacs"});
     auto payload = parts.payload(id);
@@ -114,7 +114,7 @@ TEST(Payload, NamesWhatItSendsByTheEditedUids) {
 }
 
 TEST(Payload, IsRefusedWhenAByteOfTheFileChanged) {
-  GatewayParts parts(kPacs);
+  GatewayParts parts(kToPacs);
   const auto id = parts.receive(small_instance("1.2.3"), {"pacs"});
   flip_byte(parts.spool_path(id));
   const auto payload = parts.payload(id);
@@ -123,7 +123,7 @@ TEST(Payload, IsRefusedWhenAByteOfTheFileChanged) {
 }
 
 TEST(Payload, IsRefusedWhenTheFileIsShorterLongerSwappedOrGone) {
-  GatewayParts parts(kPacs);
+  GatewayParts parts(kToPacs);
   const auto shorter = parts.receive(small_instance("1.2.1"), {"pacs"});
   const auto longer = parts.receive(small_instance("1.2.2"), {"pacs"});
   const auto swapped = parts.receive(small_instance("1.2.3"), {"pacs"});
@@ -140,7 +140,7 @@ TEST(Payload, IsRefusedWhenTheFileIsShorterLongerSwappedOrGone) {
 }
 
 TEST(Payload, IsForAPersonWhenItsRouteIsGone) {
-  GatewayParts parts(kPacs);
+  GatewayParts parts(kToPacs);
   const auto id = parts.receive(small_instance("1.2.3"), {"pacs"}, "yesterday");
   const auto payload = parts.payload(id, "yesterday");
   ASSERT_FALSE(payload);
@@ -148,7 +148,7 @@ TEST(Payload, IsForAPersonWhenItsRouteIsGone) {
 }
 
 TEST(Payload, IsForAPersonWhenTodaysChainRejects) {
-  GatewayParts parts(kPacs);  // without a filter that settles the mismatch
+  GatewayParts parts(kToPacs);  // without a filter that settles the mismatch
   ReceivedData data = small_instance("1.2.3");
   data.sop_instance_uid = "1.2.4";
   const auto id = parts.receive(data, {"pacs"});

@@ -36,12 +36,9 @@ class Fixtures : public testing::Test {
   static void SetUpTestSuite() {
     dcmEnableAutomaticInputDataCorrection.set(OFFalse);
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // of what its fixtures are there for
-    images = test::all_images();
   }
-  static std::vector<Image> images;
+  const std::vector<Image> images = test::all_images();
 };
-
-std::vector<Image> Fixtures::images;
 
 TEST_F(Fixtures, AreEnough) {
   EXPECT_GT(images.size(), 60U);

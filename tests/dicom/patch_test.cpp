@@ -16,7 +16,7 @@ constexpr Tag kGroupLength8{0x0008, 0x0000};
 constexpr Tag kStudies{0x0008, 0x1110};
 constexpr Tag kImages{0x0008, 0x1140};
 constexpr Tag kName{0x0010, 0x0010};
-constexpr Tag kRows{0x0028, 0x0010};
+constexpr Tag kRowsTag{0x0028, 0x0010};
 
 // A data set, its header and a patch on it.
 struct Edited {
@@ -64,7 +64,7 @@ class EveryFormPatch : public testing::TestWithParam<Form> {
   Bytes bytes{GetParam()};
   std::string modality = bytes.element(tags::kModality, "CS", "CT");
   std::string name = bytes.element(kName, "PN", "Test^Name ");
-  std::string rows = bytes.element(kRows, "US", bytes.number_16(512));
+  std::string rows = bytes.element(kRowsTag, "US", bytes.number_16(512));
   std::string pixels = bytes.element(tags::kPixelData, "OW", "12345678");
 };
 
@@ -83,13 +83,13 @@ TEST_P(EveryFormPatch, EmptyLeavesOneRange) {
 TEST_P(EveryFormPatch, SetsWhatIsThere) {
   Edited edited(modality + name + rows + pixels, GetParam());
   ASSERT_TRUE(edited.patch.set(tags::kModality, "MRX"));
-  ASSERT_TRUE(edited.patch.set(kRows, "256"));
+  ASSERT_TRUE(edited.patch.set(kRowsTag, "256"));
   EXPECT_FALSE(edited.patch.empty());
   EXPECT_EQ(edited.patch.value(tags::kModality), "MRX ");
   EXPECT_EQ(edited.patch.text(tags::kModality), "MRX");
-  EXPECT_EQ(edited.patch.text(kRows), "256");
+  EXPECT_EQ(edited.patch.text(kRowsTag), "256");
   EXPECT_EQ(edited.bytes(), bytes.element(tags::kModality, "CS", "MRX ") + name +
-                                bytes.element(kRows, "US", bytes.number_16(256)) + pixels);
+                                bytes.element(kRowsTag, "US", bytes.number_16(256)) + pixels);
 }
 
 TEST_P(EveryFormPatch, InsertsWhatIsAbsentInTagOrder) {
@@ -149,15 +149,15 @@ TEST_P(EveryFormPatch, RefusesTagsThatAreNotItsToSet) {
     EXPECT_FALSE(edited.patch.insert(kRoot, {tag, Vr::LO, "1"})) << to_string(tag);
     EXPECT_FALSE(edited.patch.append_item(tag, {})) << to_string(tag);
   }
-  EXPECT_FALSE(edited.patch.set(kRows, "many"));
+  EXPECT_FALSE(edited.patch.set(kRowsTag, "many"));
   EXPECT_FALSE(edited.patch.append_item(tags::kModality, {}));
-  EXPECT_FALSE(edited.patch.insert(0, {kRows, Vr::US, "ab"})) << "no item";
+  EXPECT_FALSE(edited.patch.insert(0, {kRowsTag, Vr::US, "ab"})) << "no item";
   EXPECT_TRUE(edited.patch.empty());
 }
 
 TEST_P(EveryFormPatch, SetsAllOrNone) {
-  Edited edited(bytes.element(kRows, "LO", "ab") + rows, GetParam());
-  EXPECT_EQ(edited.patch.set(kRows, "many").has_value(), false);
+  Edited edited(bytes.element(kRowsTag, "LO", "ab") + rows, GetParam());
+  EXPECT_EQ(edited.patch.set(kRowsTag, "many").has_value(), false);
   EXPECT_TRUE(edited.patch.empty());
 }
 
@@ -238,7 +238,7 @@ TEST_P(EveryFormPatch, KeepsOrderWherePlacesAreTheSame) {
   const std::string sequence = bytes.sequence(kImages, bytes.item(uid("1.2.")));
   Edited edited(modality + sequence + rows, GetParam());
   const ElementIndex item = edited.at(kImages) + 1;
-  edited.patch.remove(kRows);
+  edited.patch.remove(kRowsTag);
   ASSERT_TRUE(edited.patch.set({0x0020, 0x0010}, "ab"));
   ASSERT_TRUE(edited.patch.set(kName, "ab"));
   ASSERT_TRUE(edited.patch.append_item(kImages, {}));
@@ -329,11 +329,11 @@ TEST_P(EveryFormPatch, ReplacesAWholeSequence) {
 
 TEST_P(EveryFormPatch, WritesNestedNewItemsInTagOrder) {
   Edited edited(rows, GetParam());
-  const NewElement inner{kImages, Vr::SQ,
-                         std::vector<NewItem>{{{kName, Vr::PN, "ab"}, {kRows, Vr::US, "ab"}}, {}}};
+  const NewElement inner{
+      kImages, Vr::SQ, std::vector<NewItem>{{{kName, Vr::PN, "ab"}, {kRowsTag, Vr::US, "ab"}}, {}}};
   ASSERT_TRUE(edited.patch.append_item(kStudies, {{kName, Vr::PN, "odd"}, inner}));
   const std::string items =
-      bytes.item(bytes.element(kName, "PN", "ab") + bytes.element(kRows, "US", "ab")) +
+      bytes.item(bytes.element(kName, "PN", "ab") + bytes.element(kRowsTag, "US", "ab")) +
       bytes.item("");
   EXPECT_EQ(edited.bytes(),
             bytes.sequence(kStudies, bytes.item(bytes.sequence(kImages, items) +
@@ -392,17 +392,17 @@ TEST(Patch, EditsInsideUnAreImplicitLittleEndian) {
   };
   const auto check = [&](Form form) {
     const Bytes bytes{form};
-    const std::string rows = bytes.element(kRows, "US", "ab");
+    const std::string rows = bytes.element(kRowsTag, "US", "ab");
     Edited defined(bytes.element(kImages, "UN", item("1.2.")) + rows, form);
     defined.patch.set(2, "1.2.3.");
-    ASSERT_TRUE(defined.patch.insert(1, {kRows, Vr::US, std::string("\1\0", 2)}));
+    ASSERT_TRUE(defined.patch.insert(1, {kRowsTag, Vr::US, std::string("\1\0", 2)}));
     ASSERT_TRUE(
         defined.patch.append_item(kImages, {{tags::kReferencedSopInstanceUid, Vr::UI, "1.3."}}));
     EXPECT_EQ(defined.bytes(),
               bytes.element(
                   kImages, "UN",
                   implicit.item(implicit.element(tags::kReferencedSopInstanceUid, "UI", "1.2.3.") +
-                                implicit.element(kRows, "US", std::string("\1\0", 2))) +
+                                implicit.element(kRowsTag, "US", std::string("\1\0", 2))) +
                       item("1.3.")) +
                   rows);
     const std::string head = bytes.head(kImages, "UN", test::kUndefined);
@@ -423,19 +423,19 @@ TEST(Patch, EditsInsideUnAreImplicitLittleEndian) {
 TEST(Patch, SetsUnAsWhatTheDictionarySays) {
   const Bytes bytes{Form::explicit_be};
   Edited edited(bytes.element(tags::kModality, "UN", "CT") +
-                    bytes.element(kRows, "UN", std::string("\1\0", 2)),
+                    bytes.element(kRowsTag, "UN", std::string("\1\0", 2)),
                 Form::explicit_be);
-  EXPECT_EQ(edited.patch.text(kRows), "1");
-  ASSERT_TRUE(edited.patch.set(kRows, "2"));
+  EXPECT_EQ(edited.patch.text(kRowsTag), "1");
+  ASSERT_TRUE(edited.patch.set(kRowsTag, "2"));
   ASSERT_TRUE(edited.patch.set(tags::kModality, "MRX"));
-  EXPECT_EQ(edited.patch.text(kRows), "2");
+  EXPECT_EQ(edited.patch.text(kRowsTag), "2");
   EXPECT_EQ(edited.bytes(), bytes.element(tags::kModality, "UN", "MRX ") +
-                                bytes.element(kRows, "UN", std::string("\2\0", 2)));
+                                bytes.element(kRowsTag, "UN", std::string("\2\0", 2)));
 }
 
 TEST(Patch, AnEmptyValueGivesWayToASequence) {
   const Bytes bytes;
-  const std::string rows = bytes.element(kRows, "US", "ab");
+  const std::string rows = bytes.element(kRowsTag, "US", "ab");
   Edited edited(rows + bytes.element({0x0029, 0x1010}, "LO", ""), Form::explicit_le);
   ASSERT_TRUE(edited.patch.append_item({0x0029, 0x1010}, {}));
   EXPECT_EQ(edited.bytes(), rows + bytes.sequence({0x0029, 0x1010}, bytes.item("")));

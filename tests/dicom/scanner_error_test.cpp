@@ -16,8 +16,8 @@ using test::scan_text;
 using testing::HasSubstr;
 
 constexpr Tag kSequence{0x0008, 0x1110};
-constexpr Tag kRows{0x0028, 0x0010};
-constexpr Tag kPatientName{0x0010, 0x0010};
+constexpr Tag kRowsElement{0x0028, 0x0010};
+constexpr Tag kNameElement{0x0010, 0x0010};
 
 class EveryFormErrors : public testing::TestWithParam<Form> {
  public:
@@ -41,7 +41,7 @@ class EveryFormErrors : public testing::TestWithParam<Form> {
 INSTANTIATE_TEST_SUITE_P(Scanner, EveryFormErrors, testing::ValuesIn(test::kForms));
 
 TEST_P(EveryFormErrors, RefusesLengthsThatDoNotFit) {
-  const std::string too_long = bytes.head(kRows, "US", 4) + "ab";
+  const std::string too_long = bytes.head(kRowsElement, "US", 4) + "ab";
   EXPECT_EQ(refusal(bytes.sequence(kSequence, bytes.item(too_long)) + std::string(32, 'x')),
             "(0028,0010) at byte " + std::to_string(bytes.head(kSequence, "SQ", 0).size() + 8) +
                 ": value of 4 bytes does not fit the 2 bytes left of the item at byte " +
@@ -61,7 +61,7 @@ TEST_P(EveryFormErrors, RefusesRestsThatAreNoElement) {
 }
 
 TEST_P(EveryFormErrors, RefusesStrayDelimiters) {
-  const std::string plain = bytes.element(kRows, "US", "ab");
+  const std::string plain = bytes.element(kRowsElement, "US", "ab");
   EXPECT_THAT(refusal(plain + bytes.item_end()),
               HasSubstr("an item delimiter where none may stand"));
   EXPECT_THAT(refusal(bytes.sequence_end()), HasSubstr("(FFFE,E0DD) at byte 0"));
@@ -77,7 +77,7 @@ TEST_P(EveryFormErrors, RefusesStrayDelimiters) {
 }
 
 TEST_P(EveryFormErrors, RefusesItemsAndElementsInTheWrongPlace) {
-  const std::string plain = bytes.element(kRows, "US", "ab");
+  const std::string plain = bytes.element(kRowsElement, "US", "ab");
   EXPECT_EQ(refusal(bytes.item(plain)),
             "(FFFE,E000) at byte 0: an item where none may stand, in the data set");
   refusal(bytes.sequence(kSequence, bytes.item(bytes.item(plain))));
@@ -89,7 +89,7 @@ TEST_P(EveryFormErrors, RefusesItemsAndElementsInTheWrongPlace) {
 TEST_P(EveryFormErrors, RefusesWhatEndsWithoutItsDelimiter) {
   const std::string open_item = bytes.head(tags::kItem, "", test::kUndefined);
   const std::string open_sequence = bytes.head(kSequence, "SQ", test::kUndefined);
-  const std::string plain = bytes.element(kRows, "US", "ab");
+  const std::string plain = bytes.element(kRowsElement, "US", "ab");
   refusal(bytes.sequence(kSequence, open_item + plain) + plain);
   refusal(bytes.sequence(kSequence, bytes.item(open_sequence)) + plain);
   refusal(open_sequence);
@@ -166,7 +166,7 @@ TEST_P(EveryFormErrors, RefusesUnNestedDeeperThanTheLimit) {
 TEST_P(EveryFormErrors, RefusesMoreElementsThanTheLimit) {
   ScanLimits limits;
   limits.elements = 3;
-  const std::string plain = bytes.element(kRows, "US", "ab");
+  const std::string plain = bytes.element(kRowsElement, "US", "ab");
   EXPECT_TRUE(scan_text(plain + plain + plain, GetParam(), limits));
   EXPECT_THAT(refusal(plain + plain + plain + plain, limits), HasSubstr("more than 3 elements"));
   refusal(bytes.sequence(kSequence, bytes.item(plain + plain)), limits);
@@ -175,7 +175,7 @@ TEST_P(EveryFormErrors, RefusesMoreElementsThanTheLimit) {
 TEST_P(EveryFormErrors, RefusesMoreValuesThanTheLimit) {
   ScanLimits limits;
   limits.retained_total = 100;
-  const std::string name = bytes.element(kPatientName, "PN", std::string(50, 'n'));
+  const std::string name = bytes.element(kNameElement, "PN", std::string(50, 'n'));
   EXPECT_TRUE(scan_text(name + name, GetParam(), limits));
   EXPECT_THAT(refusal(name + name + name, limits), HasSubstr("more than 100 bytes"));
   EXPECT_TRUE(scan_text(name + bytes.element(tags::kPixelData, "OW", std::string(5000, 'x')),
@@ -197,7 +197,7 @@ TEST(ScannerErrors, RefusesVrsThatAreNotTwoCapitals) {
   const Bytes bytes;
   for (const char* vr : {"us", "U1", "\x01\x02", "-A"}) {
     const auto header =
-        scan_text(bytes.tag(kRows) + vr + bytes.number_16(2) + "ab", Form::explicit_le);
+        scan_text(bytes.tag(kRowsElement) + vr + bytes.number_16(2) + "ab", Form::explicit_le);
     ASSERT_FALSE(header) << vr;
     EXPECT_EQ(header.error().message,
               "(0028,0010) at byte 0: no VR of two capital letters; the data set is not in "
@@ -221,7 +221,7 @@ TEST(ScannerErrors, StaysFailed) {
   Scanner scanner(test::syntax_of(Form::explicit_le), {});
   const auto first = scanner.feed(test::as_bytes(bytes.item_end()));
   ASSERT_FALSE(first);
-  const auto second = scanner.feed(test::as_bytes(bytes.element(kRows, "US", "ab")));
+  const auto second = scanner.feed(test::as_bytes(bytes.element(kRowsElement, "US", "ab")));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message, first.error().message);
   EXPECT_FALSE(scanner.finish());
@@ -239,8 +239,8 @@ TEST_P(EveryFormErrors, TakesACutDataSetOnlyWhereAnElementEnds) {
       bytes.sequence({0x0008, 0x1115}, bytes.item(inner.substr(8), true), true);
   const std::string as_un =
       bytes.element({0x0008, 0x1120}, "UN",
-                    implicit.item(implicit.element(kRows, "US", "ab")) + implicit.item(""));
-  const std::string odd = bytes.element(kPatientName, "PN", "odd");
+                    implicit.item(implicit.element(kRowsElement, "US", "ab")) + implicit.item(""));
+  const std::string odd = bytes.element(kNameElement, "PN", "odd");
   const std::string pixels = bytes.element(tags::kPixelData, "OW", "12345678");
   std::string data;
   std::vector<std::size_t> ends = {0};
@@ -255,7 +255,7 @@ TEST_P(EveryFormErrors, TakesACutDataSetOnlyWhereAnElementEnds) {
   }
 }
 
-std::string deflated(const std::string& data) {
+std::string deflated_whole(const std::string& data) {
   Deflater deflater;
   std::string out;
   EXPECT_TRUE(deflater.deflate(test::as_bytes(data), true, out));
@@ -269,10 +269,10 @@ class DeflatedScanner : public testing::Test {
 };
 
 TEST_F(DeflatedScanner, CountsOffsetsBehindInflation) {
-  const std::string data = bytes.element(kPatientName, "PN", std::string(5000, 'n')) +
-                           bytes.element(kRows, "US", "ab") +
+  const std::string data = bytes.element(kNameElement, "PN", std::string(5000, 'n')) +
+                           bytes.element(kRowsElement, "US", "ab") +
                            bytes.element(tags::kPixelData, "OW", "12");
-  const std::string stream = deflated(data);
+  const std::string stream = deflated_whole(data);
   ASSERT_LT(stream.size(), 200U);
   const auto plain = scan_text(data, Form::explicit_le);
   ASSERT_TRUE(plain);
@@ -284,7 +284,7 @@ TEST_F(DeflatedScanner, CountsOffsetsBehindInflation) {
 }
 
 TEST_F(DeflatedScanner, RefusesACutStream) {
-  const std::string stream = deflated(bytes.element(kPatientName, "PN", "Test^Name "));
+  const std::string stream = deflated_whole(bytes.element(kNameElement, "PN", "Test^Name "));
   const std::size_t padded = stream.back() == '\0' ? 1 : 0;
   for (std::size_t size = 0; size + padded < stream.size(); ++size) {
     const auto header = scan_text(stream.substr(0, size), syntax);
@@ -295,12 +295,12 @@ TEST_F(DeflatedScanner, RefusesACutStream) {
 }
 
 TEST_F(DeflatedScanner, RefusesADataSetCutBeforeItWasDeflated) {
-  EXPECT_FALSE(scan_text(deflated(bytes.head(kPatientName, "PN", 10) + "Test"), syntax));
+  EXPECT_FALSE(scan_text(deflated_whole(bytes.head(kNameElement, "PN", 10) + "Test"), syntax));
 }
 
 TEST_F(DeflatedScanner, RefusesABomb) {
   const std::string stream =
-      deflated(bytes.element(tags::kPixelData, "OB", std::string(8U << 20U, '\0')));
+      deflated_whole(bytes.element(tags::kPixelData, "OB", std::string(8U << 20U, '\0')));
   ASSERT_LT(stream.size(), 20'000U);
   EXPECT_TRUE(scan_text(stream, syntax)) << "as dense as zlib can make it";
   ScanLimits small;
@@ -319,7 +319,7 @@ TEST_F(DeflatedScanner, RefusesABombOfValuesWhereItIsTold) {
   for (std::uint16_t number = 0x1000; number < 0x1200; ++number) {
     data += bytes.element({0x0029, number}, "LT", std::string(10'000, ' '));
   }
-  const std::string stream = deflated(data);
+  const std::string stream = deflated_whole(data);
   ASSERT_LT(stream.size(), data.size() / 200);
   ScanLimits limits;
   EXPECT_TRUE(scan_text(stream, syntax, limits));
@@ -329,7 +329,7 @@ TEST_F(DeflatedScanner, RefusesABombOfValuesWhereItIsTold) {
   EXPECT_EQ(header.error().code, ErrorCode::corrupt);
   EXPECT_NE(header.error().message.find("before its pixel data"), std::string::npos);
   const std::string image =
-      deflated(bytes.element(tags::kPixelData, "OB", std::string(8U << 20U, '\0')));
+      deflated_whole(bytes.element(tags::kPixelData, "OB", std::string(8U << 20U, '\0')));
   EXPECT_TRUE(scan_text(image, syntax, limits));
 }
 

@@ -17,8 +17,8 @@ using ::testing::Not;
 using ::testing::SizeIs;
 
 // `access` is more lines of the listener; what follows it goes to one PACS.
-std::string routing(const std::string& access, const std::string& pacs,
-                    const std::string& options = "") {
+std::string access_routing(const std::string& access, const std::string& pacs,
+                           const std::string& options = "") {
   return access + "\n[[destination]]\nname = \"pacs\"\naddress = \"" + pacs +
          "\"\nretry_min = \"50ms\"\n" + options + "\n[[route]]\ndestinations = [\"pacs\"]\n";
 }
@@ -31,7 +31,7 @@ Finished echo(const GatewayProcess& gateway, const std::string& calling_ae_title
 TEST(Access, IsRefusedToAnAddressThatIsNotAllowed) {
   const TemporaryFolder folder;
   GatewayProcess gateway(folder.path("gateway"),
-                         routing("allow = [\"10.0.0.0/8\"]", "dicom://PACS@127.0.0.1:1"));
+                         access_routing("allow = [\"10.0.0.0/8\"]", "dicom://PACS@127.0.0.1:1"));
   gateway.start();
   EXPECT_NE(echo(gateway, "CT1").exit_code, 0);
   EXPECT_FALSE(send_images(gateway.port(), {fixture("CT_small.dcm")}));
@@ -47,7 +47,7 @@ TEST(Access, IsRefusedToAFloodInFewLines) {
   constexpr std::size_t kStrangers = 500;
   const TemporaryFolder folder;
   GatewayProcess gateway(folder.path("gateway"),
-                         routing("allow = [\"127.0.0.2/32\"]", "dicom://PACS@127.0.0.1:1"));
+                         access_routing("allow = [\"127.0.0.2/32\"]", "dicom://PACS@127.0.0.1:1"));
   gateway.start();
   for (std::size_t i = 0; i < kStrangers; ++i) {
     EXPECT_TRUE(RawPeer::connect(gateway.port()).is_closed());
@@ -62,10 +62,10 @@ TEST(Access, IsRefusedToAFloodInFewLines) {
 TEST(Access, IsForAnAeTitleFromItsOwnAddressOnly) {
   const TemporaryFolder folder;
   GatewayProcess gateway(folder.path("gateway"),
-                         routing("[[listener.peer]]\ncalling_ae_title = \"CT*\"\nallow = "
-                                 "\"10.1.0.0/16\"\n[[listener.peer]]\ncalling_ae_title = "
-                                 "\"MR1\"\nallow = \"127.0.0.0/8\"",
-                                 "dicom://PACS@127.0.0.1:1"));
+                         access_routing("[[listener.peer]]\ncalling_ae_title = \"CT*\"\nallow = "
+                                        "\"10.1.0.0/16\"\n[[listener.peer]]\ncalling_ae_title = "
+                                        "\"MR1\"\nallow = \"127.0.0.0/8\"",
+                                        "dicom://PACS@127.0.0.1:1"));
   gateway.start();
   const Finished spoofed = echo(gateway, "CT1");
   EXPECT_NE(spoofed.exit_code, 0);
@@ -86,11 +86,11 @@ std::vector<std::string> as_user(const std::string& name, const std::string& pas
 TEST(Access, TellsThePacsWhoTheUserIsAndNothingMore) {
   const TemporaryFolder folder;
   ScriptedPacs pacs;
-  GatewayProcess gateway(
-      folder.path("gateway"),
-      routing("user_identity = \"pass\"", "dicom://PACS@127.0.0.1:" + std::to_string(pacs.port()),
-              "user_identity = true\n"),
-      "log_level = \"debug\"\nduplicate_window = \"0s\"\n");
+  GatewayProcess gateway(folder.path("gateway"),
+                         access_routing("user_identity = \"pass\"",
+                                        "dicom://PACS@127.0.0.1:" + std::to_string(pacs.port()),
+                                        "user_identity = true\n"),
+                         "log_level = \"debug\"\nduplicate_window = \"0s\"\n");
   gateway.start();
   for (const char* name : {"ann-the-nurse", "bob-the-doctor"}) {
     ASSERT_TRUE(
@@ -115,7 +115,7 @@ TEST(Access, TellsThePacsWhoTheUserIsAndNothingMore) {
 TEST(Access, IsRefusedToWhoNamesAUserWhereToldSo) {
   const TemporaryFolder folder;
   GatewayProcess gateway(folder.path("gateway"),
-                         routing("user_identity = \"refuse\"", "dicom://PACS@127.0.0.1:1"));
+                         access_routing("user_identity = \"refuse\"", "dicom://PACS@127.0.0.1:1"));
   gateway.start();
   EXPECT_FALSE(
       send_images(gateway.port(), {fixture("CT_small.dcm")}, as_user("ann", "never-to-be-kept")));

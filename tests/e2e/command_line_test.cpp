@@ -75,7 +75,7 @@ TEST(CommandLine, CheckNamesEveryMistakeWithItsLine) {
 }
 
 // One destination in a folder, so that no PACS is needed.
-std::string routing(const TemporaryFolder& folder) {
+std::string command_line_routing(const TemporaryFolder& folder) {
   return "[[destination]]\nname = \"folder\"\naddress = \"file://" + folder.path("archive") +
          "\"\n\n[[route]]\nfilters = [\"sanitize_uids\"]\ndestinations = [\"folder\"]\n";
 }
@@ -91,7 +91,7 @@ nlohmann::json leading_zero_of(const nlohmann::json& explained) {
 
 TEST(CommandLine, ExplainShowsARepairAndWritesNothing) {
   const TemporaryFolder folder;
-  const GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  const GatewayProcess gateway(folder.path("gateway"), command_line_routing(folder));
   const Finished explained = gateway.run({"explain", "--json", fixture("rtdose.dcm")});
   ASSERT_EQ(explained.exit_code, 0) << explained.err;
   const nlohmann::json route = explained.json().at(0).at("routes").at(0);
@@ -110,7 +110,7 @@ TEST(CommandLine, ExplainShowsARepairAndWritesNothing) {
 
 TEST(CommandLine, LedgerFindsAReplacementByEitherUid) {
   const TemporaryFolder folder;
-  GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  GatewayProcess gateway(folder.path("gateway"), command_line_routing(folder));
   gateway.start();
   ASSERT_TRUE(send_images(gateway.port(), {fixture("rtdose.dcm")}));
   const nlohmann::json change =

@@ -73,7 +73,7 @@ class Crowd {
   std::thread thread_;
 };
 
-std::string routing(const std::string& archive) {
+std::string crowd_routing(const std::string& archive) {
   return "[[destination]]\nname = \"archive\"\naddress = \"file://" + archive +
          "\"\n[[route]]\ndestinations = [\"archive\"]\n";
 }
@@ -107,7 +107,7 @@ TEST(CrowdOfHalfOpenConnections, KeepsNobodyFromStoring) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
   if (limit.rlim_cur < 2 * kCrowd) GTEST_SKIP() << "too few file descriptors for a crowd";
   const TemporaryFolder folder;
-  GatewayProcess gateway(folder.path("gateway"), routing(folder.path("archive")));
+  GatewayProcess gateway(folder.path("gateway"), crowd_routing(folder.path("archive")));
   // What systemd and most shells give to begin with.
   gateway.start_through({"prlimit", "--nofile=1024:"});
   gateway.start();
@@ -173,7 +173,7 @@ TEST(CrowdOfBrokenSenders, LeavesMemoryFlat) {
   // each would show.
   constexpr std::size_t kTolerance = std::size_t{4} << 20U;
   const TemporaryFolder folder;
-  GatewayProcess gateway(folder.path("gateway"), routing(folder.path("archive")));
+  GatewayProcess gateway(folder.path("gateway"), crowd_routing(folder.path("archive")));
   gateway.start();
   send_malformed_requests(gateway.port(), kWarmUp);
   send_bad_stores(gateway.port(), kWarmUp);

@@ -29,13 +29,13 @@ const Values kPatientValues = {{DCM_PatientName, "Zebrafink^Quagga"},
                                {DCM_PatientBirthDate, "19010203"},
                                {DCM_AccessionNumber, "ACC-665544"}};
 
-std::string destination(const std::string& name, const std::string& address,
-                        const std::string& more = "") {
+std::string log_destination(const std::string& name, const std::string& address,
+                            const std::string& more = "") {
   return "[[destination]]\nname = \"" + name + "\"\naddress = \"" + address +
          "\"\nretry_min = \"50ms\"\nretry_max = \"100ms\"\n" + more;
 }
 
-std::string route(const std::string& modality, const std::string& destination) {
+std::string log_route(const std::string& modality, const std::string& destination) {
   return "[[route]]\nwhen = { Modality = \"" + modality +
          "\" }\nfilters = [\"sanitize_uids\", \"merge_studies\", \"numbers\"]\ndestinations = [\"" +
          destination + "\"]\n";
@@ -65,13 +65,13 @@ class LogPrivacy : public ::testing::Test {
   [[nodiscard]] std::string routing() const {
     return "[[filter]]\nname = \"numbers\"\ntype = \"remap_series_number\"\n"
            "not_integer = \"quarantine\"\n" +
-           destination("refusing", address(refusing_), "max_failures = 1\n") +
-           destination("full", address(full_)) + destination("warning", address(warning_)) +
-           destination("converting", address(converting_)) +
-           destination("away", "dicom://PACS@127.0.0.1:1") +
-           destination("blocked", "file://" + folder_.path("file") + "/archive") +
-           route("CT", "refusing") + route("MR", "full") + route("US", "warning") +
-           route("CR", "converting") + route("DX", "away") + route("NM", "blocked");
+           log_destination("refusing", address(refusing_), "max_failures = 1\n") +
+           log_destination("full", address(full_)) + log_destination("warning", address(warning_)) +
+           log_destination("converting", address(converting_)) +
+           log_destination("away", "dicom://PACS@127.0.0.1:1") +
+           log_destination("blocked", "file://" + folder_.path("file") + "/archive") +
+           log_route("CT", "refusing") + log_route("MR", "full") + log_route("US", "warning") +
+           log_route("CR", "converting") + log_route("DX", "away") + log_route("NM", "blocked");
   }
 
   // Sends CT_small.dcm with the patient's data; false when it was refused.

@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-std::string routing(const StorescpProcess& pacs, const std::string& modality) {
+std::string quarantine_routing(const StorescpProcess& pacs, const std::string& modality) {
   return "[[destination]]\nname = \"pacs\"\naddress = \"" + pacs.address() +
          "\"\nretry_min = \"50ms\"\n\n[[route]]\nwhen = { Modality = \"" + modality +
          "\" }\ndestinations = [\"pacs\"]\n";
@@ -42,7 +42,7 @@ class Quarantine : public ::testing::Test {
 
   TemporaryFolder folder_;
   StorescpProcess pacs_{folder_.path("pacs")};
-  GatewayProcess gateway_{folder_.path("gateway"), routing(pacs_, "MR")};
+  GatewayProcess gateway_{folder_.path("gateway"), quarantine_routing(pacs_, "MR")};
   std::string id_;
 };
 
@@ -64,7 +64,7 @@ TEST_F(Quarantine, TakesWhatNoRouteTakesAndSaysSo) {
 
 TEST_F(Quarantine, IsDeliveredByRetryOnceARouteTakesIt) {
   ASSERT_EQ(gateway_.stop(), 0);
-  gateway_.configure(routing(pacs_, "CT"));
+  gateway_.configure(quarantine_routing(pacs_, "CT"));
   gateway_.start();
 
   const Finished retried = gateway_.run({"queue", "retry", id_, "--json"});
@@ -118,14 +118,16 @@ TEST_F(Quarantine, NeedsAFilterAndAKnownInstance) {
 TEST(Unrouted, IsRejectedOrDroppedWhenConfiguredSo) {
   const TemporaryFolder folder;
   const StorescpProcess pacs(folder.path("pacs"));
-  GatewayProcess rejecting(folder.path("rejecting"), routing(pacs, "MR"), "unrouted = \"reject\"");
+  GatewayProcess rejecting(folder.path("rejecting"), quarantine_routing(pacs, "MR"),
+                           "unrouted = \"reject\"");
   rejecting.start();
   EXPECT_FALSE(send_images(rejecting.port(), {fixture("CT_small.dcm")}));
   EXPECT_TRUE(rejecting.counts().empty());
   EXPECT_THAT(rejecting.spooled(), IsEmpty());
   EXPECT_EQ(rejecting.stop(), 0) << rejecting.log();
 
-  GatewayProcess dropping(folder.path("dropping"), routing(pacs, "MR"), "unrouted = \"drop\"");
+  GatewayProcess dropping(folder.path("dropping"), quarantine_routing(pacs, "MR"),
+                          "unrouted = \"drop\"");
   dropping.start();
   EXPECT_TRUE(send_images(dropping.port(), {fixture("CT_small.dcm")}));
   EXPECT_TRUE(dropping.wait_for_counts({{"dropped", 1}})) << dropping.log();

@@ -19,7 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::string routing(const std::string& address) {
+std::string restart_routing(const std::string& address) {
   return "[[destination]]\nname = \"pacs\"\naddress = \"" + address +
          "\"\nretry_min = \"50ms\"\nretry_max = \"200ms\"\n\n"
          "[[route]]\ndestinations = [\"pacs\"]\n"
@@ -34,7 +34,7 @@ class Restart : public ::testing::Test {
  protected:
   TemporaryFolder folder_;
   StorescpProcess pacs_{folder_.path("pacs")};
-  GatewayProcess gateway_{folder_.path("gateway"), routing(pacs_.address())};
+  GatewayProcess gateway_{folder_.path("gateway"), restart_routing(pacs_.address())};
 };
 
 TEST_F(Restart, DeliversWhatWaitedForThePacs) {
@@ -115,7 +115,7 @@ TEST_F(Restart, AfterKillDeliversAllThatWasAcknowledged) {
     SCOPED_TRACE("killed after " + std::to_string(moment) + " acknowledgements");
     const std::string name = std::to_string(moment);
     StorescpProcess pacs(folder_.path("pacs-" + name));
-    GatewayProcess gateway(folder_.path("gateway-" + name), routing(pacs.address()));
+    GatewayProcess gateway(folder_.path("gateway-" + name), restart_routing(pacs.address()));
     // A PACS that is away leaves all of it to the spool.
     const bool pacs_is_there = moment % 2 == 0;
     if (pacs_is_there) pacs.start();

@@ -15,7 +15,7 @@
 namespace sluice::test {
 namespace {
 
-std::string routing(const StorescpProcess& pacs, const std::string& filters = "") {
+std::string senders_routing(const StorescpProcess& pacs, const std::string& filters = "") {
   return "[[destination]]\nname = \"pacs\"\naddress = \"" + pacs.address() +
          "\"\n\n[[route]]\nfilters = [" + filters + "]\ndestinations = [\"pacs\"]\n";
 }
@@ -40,7 +40,7 @@ bool send_at_once(std::uint16_t port, const std::vector<std::vector<std::string>
 TEST(Senders, GetAnEcho) {
   const TemporaryFolder folder;
   const StorescpProcess pacs(folder.path("pacs"));
-  GatewayProcess gateway(folder.path("gateway"), routing(pacs));
+  GatewayProcess gateway(folder.path("gateway"), senders_routing(pacs));
   gateway.start();
   const Finished echo = run_program({"echoscu", "-v", "-aet", "MODALITY", "-aec", "SLUICE",
                                      "--repeat", "3", "127.0.0.1", std::to_string(gateway.port())});
@@ -54,7 +54,7 @@ TEST(Senders, InParallelHaveEveryInstanceArriveOnce) {
   const TemporaryFolder folder;
   StorescpProcess pacs(folder.path("pacs"));
   pacs.start();
-  GatewayProcess gateway(folder.path("gateway"), routing(pacs));
+  GatewayProcess gateway(folder.path("gateway"), senders_routing(pacs));
   gateway.start();
   std::vector<std::vector<std::string>> lists;
   std::set<std::string> sent;
@@ -89,7 +89,7 @@ TEST(Senders, InParallelAgreeOnMergedStudyAndSeriesNumbers) {
   pacs.start();
   GatewayProcess gateway(
       folder.path("gateway"),
-      routing(pacs, R"("sanitize_uids", "merge_studies", "remap_series_number")"));
+      senders_routing(pacs, R"("sanitize_uids", "merge_studies", "remap_series_number")"));
   gateway.start();
   std::vector<std::vector<std::string>> lists;
   for (std::size_t study = 1; study <= kStudies; ++study) {

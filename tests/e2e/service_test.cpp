@@ -22,7 +22,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::string routing(const TemporaryFolder& folder) {
+std::string service_routing(const TemporaryFolder& folder) {
   return "[[destination]]\nname = \"folder\"\naddress = \"file://" + folder.path("archive") +
          "\"\n\n[[route]]\ndestinations = [\"folder\"]\n";
 }
@@ -41,8 +41,8 @@ class HandedOver {
 
   [[nodiscard]] std::vector<std::string> launcher() const {
     return {"/bin/bash", "-c",
-            R"(exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES="$1"; )"
-            R"(shift; exec "$@")",
+            R"(exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1
+               export LISTEN_FDNAMES="$1"; shift; exec "$@")",
             std::to_string(descriptor_), name_};
   }
 
@@ -55,7 +55,7 @@ TEST(Service, StoresThroughTheSocketOfItsListenersName) {
   const TemporaryFolder folder;
   const RawListener listener;
   const HandedOver socket(listener, "modalities");
-  GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  GatewayProcess gateway(folder.path("gateway"), service_routing(folder));
   gateway.start(socket.launcher());
   EXPECT_EQ(gateway.port(), listener.port());
   EXPECT_EQ(gateway.wait_for_line("listening")->at("inherited"), "modalities");
@@ -76,7 +76,7 @@ TEST(Service, TakesASocketByItsPort) {
   const HandedOver socket(listener, "sluice.socket");
   GatewayProcess gateway(folder.path("gateway"),
                          "[[listener]]\nname = \"second\"\naddress = \"127.0.0.1\"\nport = " +
-                             std::to_string(listener.port()) + "\n" + routing(folder));
+                             std::to_string(listener.port()) + "\n" + service_routing(folder));
   gateway.start(socket.launcher());
   ASSERT_TRUE(gateway.wait_for_lines("listening", 2)) << gateway.log();
   EXPECT_TRUE(send_images(listener.port(), {fixture("CT_small.dcm")}));
@@ -87,7 +87,7 @@ TEST(Service, RefusesASocketThatBelongsToNoListener) {
   const TemporaryFolder folder;
   const RawListener listener;
   const HandedOver socket(listener, "stranger");
-  const GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  const GatewayProcess gateway(folder.path("gateway"), service_routing(folder));
   std::vector<std::string> command = socket.launcher();
   command.insert(command.end(), {SLUICE_PROGRAM, "serve", "--config", gateway.config_file()});
   const Finished refused = run_program(command);
@@ -101,7 +101,7 @@ TEST(Service, IsStartedBySystemdsOwnTool) {
     GTEST_SKIP() << "no systemd-socket-activate here";
   }
   const TemporaryFolder folder;
-  const GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  const GatewayProcess gateway(folder.path("gateway"), service_routing(folder));
   const std::uint16_t port = quiet_port();
   Process process({"systemd-socket-activate", "--listen=127.0.0.1:" + std::to_string(port),
                    "--fdname=modalities", SLUICE_PROGRAM, "serve", "--config",
@@ -151,7 +151,7 @@ TEST(Service, TellsItsManagerWhenItIsReadyAndWhenItStops) {
   const std::string abstract = "@sluice-test-" + std::to_string(::getpid());
   for (const std::string& address : {folder.path("notify"), abstract}) {
     const Manager manager(address);
-    GatewayProcess gateway(folder.path("gateway"), routing(folder));
+    GatewayProcess gateway(folder.path("gateway"), service_routing(folder));
     gateway.start({"/usr/bin/env", "NOTIFY_SOCKET=" + address});
     EXPECT_EQ(manager.next_message(), "READY=1");
     EXPECT_EQ(gateway.stop(), 0) << gateway.log();
@@ -161,7 +161,7 @@ TEST(Service, TellsItsManagerWhenItIsReadyAndWhenItStops) {
 
 TEST(Service, RunsOnWhenItsManagerIsGone) {
   const TemporaryFolder folder;
-  GatewayProcess gateway(folder.path("gateway"), routing(folder));
+  GatewayProcess gateway(folder.path("gateway"), service_routing(folder));
   gateway.start({"/usr/bin/env", "NOTIFY_SOCKET=" + folder.path("absent")});
   EXPECT_TRUE(gateway.wait_for_lines("the service manager was not told", 1));
   EXPECT_TRUE(send_images(gateway.port(), {fixture("CT_small.dcm")}));

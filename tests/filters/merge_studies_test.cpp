@@ -11,7 +11,7 @@ using dicom::Vr;
 namespace tags = dicom::tags;
 
 constexpr Tag kStudyDescription{0x0008, 0x1030};
-constexpr Tag kReferencedStudySequence{0x0008, 0x1110};
+constexpr Tag kReferencedStudies{0x0008, 0x1110};
 
 struct Slice {
   std::string study = "1.2.1";
@@ -102,7 +102,7 @@ TEST_F(MergeStudies, LetsReferencesToTheStudyFollow) {
   DataSet item;
   item.uid(tags::kReferencedSopInstanceUid, "1.2.2");
   DataSet made = data_set({.study = "1.2.2"});
-  made.sequence(kReferencedStudySequence, {item});
+  made.sequence(kReferencedStudies, {item});
   Case one(made);
   ASSERT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
   ASSERT_FALSE(one.instance.changes().empty());
@@ -117,7 +117,7 @@ TEST_F(MergeStudies, LetsReferencesToAnotherMergedStudyFollowFromItsMergeOn) {
   DataSet item;
   item.uid(tags::kReferencedSopInstanceUid, "1.2.2");
   DataSet made = data_set({.study = "1.5", .accession = "A9"});
-  made.sequence(kReferencedStudySequence, {item});
+  made.sequence(kReferencedStudies, {item});
   const auto header = header_of(made.bytes());
   Provenance provenance = provenance_for(header);
   const auto reference_after = [&] {

@@ -15,7 +15,7 @@ namespace sluice::fuzz {
 namespace {
 
 constexpr std::size_t kMostPieces = 64;
-constexpr std::size_t kLongestStream = 8UL * 1024;
+constexpr std::size_t kLongestPart = 8UL * 1024;
 
 // Big endian.
 std::size_t number_at(std::string_view bytes, std::size_t offset) {
@@ -91,7 +91,7 @@ void pdv_splitter(Bytes bytes) {
   const std::size_t max_pdu = input.yes() ? input.below(64) : 16'384;
   const std::size_t read_size = 1 + (input.yes() ? input.below(16) : 4096);
   Bytes stream = input.subject();
-  stream = stream.first(std::min(stream.size(), kLongestStream));
+  stream = stream.first(std::min(stream.size(), kLongestPart));
   const Bytes received = stream.first(std::min(stream.size(), input.byte()));
   const SilentPeer peer({received.begin(), received.end()},
                         cut(stream.subspan(received.size()), input));

@@ -13,7 +13,7 @@ namespace {
 
 using namespace sluice::test;
 
-Result<AssociateRequest> parse(const std::string& bytes) {
+Result<AssociateRequest> parsed_request(const std::string& bytes) {
   return parse_associate_request(std::as_bytes(std::span(bytes)));
 }
 
@@ -22,7 +22,7 @@ TEST(AssociateRequest, GivesTitlesContextsAndMaximumLength) {
   parts.called = "  SLUICE";
   parts.calling = std::string("CT01\0\0", 6);
   parts.user = user_information(item(0x55, "VERSION_1"), 65536);
-  const auto request = parse(parts.bytes());
+  const auto request = parsed_request(parts.bytes());
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_EQ(request->called_ae_title, "SLUICE");
   EXPECT_EQ(request->calling_ae_title, "CT01");
@@ -45,7 +45,7 @@ TEST(AssociateRequest, TakesEveryLegalUserItem) {
   parts.user = user_information(item(0x53, big16(1) + big16(1)) + role + role + extended +
                                 identity + item(0x7F, "unknown"));
   parts.more = item(0x6E, "unknown");
-  const auto request = parse(parts.bytes());
+  const auto request = parsed_request(parts.bytes());
   EXPECT_TRUE(request) << request.error().message;
 }
 
@@ -56,7 +56,7 @@ std::optional<UserIdentity> identity_of(int type, const std::string& first,
   parts.user =
       user_information(item(0x58, std::string{static_cast<char>(type), 1} + big16(first.size()) +
                                       first + big16(second.size()) + second));
-  const auto request = parse(parts.bytes());
+  const auto request = parsed_request(parts.bytes());
   if (!request) throw std::runtime_error(request.error().message);
   return request->user_identity;
 }
@@ -72,7 +72,7 @@ TEST(AssociateRequest, KeepsAUsersNameAndNothingThatProvesIt) {
     EXPECT_EQ(identity->type, type);
     EXPECT_EQ(identity->user_name, "");
   }
-  EXPECT_FALSE(parse(RequestParts().bytes())->user_identity);
+  EXPECT_FALSE(parsed_request(RequestParts().bytes())->user_identity);
 }
 
 TEST(AssociateRequest, IsLeftWithoutItsUserIdentityAndOtherwiseAsItWas) {
@@ -89,14 +89,14 @@ TEST(AssociateRequest, IsLeftWithoutItsUserIdentityAndOtherwiseAsItWas) {
   EXPECT_EQ(bytes.substr(place, identity.size()),
             item(0x7F, std::string(identity.size() - 4, '\0')));
   EXPECT_EQ(bytes.substr(place + identity.size()), before.substr(place + identity.size()));
-  EXPECT_FALSE(parse(bytes)->user_identity);
+  EXPECT_FALSE(parsed_request(bytes)->user_identity);
 }
 
 TEST(AssociateRequest, Takes128Contexts) {
   RequestParts parts;
   parts.contexts.clear();
   for (int id = 1; id < 256; id += 2) parts.contexts += context_item(id, kCtStorage, {kImplicit});
-  const auto request = parse(parts.bytes());
+  const auto request = parsed_request(parts.bytes());
   ASSERT_TRUE(request) << request.error().message;
   EXPECT_EQ(request->contexts.size(), 128U);
 }
@@ -104,17 +104,17 @@ TEST(AssociateRequest, Takes128Contexts) {
 TEST(AssociateRequest, TellsWhatItDoesNotSupport) {
   RequestParts parts;
   parts.version = 2;
-  auto request = parse(parts.bytes());
+  auto request = parsed_request(parts.bytes());
   ASSERT_TRUE(request && request->unsupported);
   EXPECT_EQ(encode(*request->unsupported), encode(Rejection{1, 2, 2}));
   parts = {};
   parts.version = 3;  // others than bit 0 are not tested
-  request = parse(parts.bytes());
+  request = parsed_request(parts.bytes());
   ASSERT_TRUE(request);
   EXPECT_FALSE(request->unsupported);
   parts = {};
   parts.application_context = item(0x10, "1.2.3");
-  request = parse(parts.bytes());
+  request = parsed_request(parts.bytes());
   ASSERT_TRUE(request && request->unsupported);
   EXPECT_EQ(encode(*request->unsupported), encode(Rejection{1, 1, 2}));
 }
@@ -277,7 +277,7 @@ std::vector<Broken> broken_requests() {
 class BrokenAssociateRequest : public testing::TestWithParam<Broken> {};
 
 TEST_P(BrokenAssociateRequest, IsRefusedWithItsReason) {
-  const auto request = parse(GetParam().bytes());
+  const auto request = parsed_request(GetParam().bytes());
   ASSERT_FALSE(request);
   EXPECT_EQ(request.error().code, ErrorCode::permanent);
   EXPECT_NE(request.error().message.find(GetParam().message), std::string::npos)
@@ -290,13 +290,13 @@ INSTANTIATE_TEST_SUITE_P(Table, BrokenAssociateRequest, testing::ValuesIn(broken
 TEST(AssociateRequest, SurvivesEveryTruncationAndEveryChangedByte) {
   const std::string bytes = RequestParts().bytes();
   for (std::size_t length = 0; length < bytes.size(); ++length) {
-    EXPECT_FALSE(parse(bytes.substr(0, length)));
+    EXPECT_FALSE(parsed_request(bytes.substr(0, length)));
   }
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     for (const int value : {0x00, 0x01, 0x7F, 0xFF}) {
       std::string changed = bytes;
       changed[i] = static_cast<char>(value);
-      static_cast<void>(parse(changed));  // the sanitizers are the judges
+      static_cast<void>(parsed_request(changed));  // the sanitizers are the judges
     }
   }
 }

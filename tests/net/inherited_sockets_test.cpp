@@ -50,6 +50,7 @@ std::string found_by_a_process_with(const std::vector<int>& sockets, const std::
     // Out of the way first, then each to its place.
     const int out = ::fcntl(ends[1], F_DUPFD, 100);
     std::vector<int> copies;
+    copies.reserve(sockets.size());
     for (const int socket : sockets) copies.push_back(::fcntl(socket, F_DUPFD, 100));
     for (std::size_t i = 0; i < copies.size(); ++i) ::dup2(copies[i], static_cast<int>(3 + i));
     for (int i = static_cast<int>(3 + copies.size()); i < 20; ++i) ::close(i);
@@ -110,6 +111,7 @@ TEST(InheritedSockets, RefusesWhatIsNoListeningTcpSocket) {
 
 std::vector<InheritedSocket> sockets(const std::vector<std::pair<std::string, std::uint16_t>>& of) {
   std::vector<InheritedSocket> made;
+  made.reserve(of.size());
   for (const auto& [name, port] : of) {
     made.push_back({FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)), name, port, false});
   }

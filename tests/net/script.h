@@ -64,6 +64,8 @@ class Script {
           play(peer);
         }) {}
   ~Script() { thread_.join(); }
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
   [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
 
  private:

@@ -26,7 +26,7 @@ constexpr int kRejected = 3;
 class TlsListener : public testing::Test {
  protected:
   // The handshake, or in TLS 1.3 what follows it, fails, and the reason is told.
-  void expect_refusal(const TlsWish& wish, const std::string& reason) {
+  void expect_refusal(const TlsWish& wish, const std::string& reason) const {
     TlsHost host(files_.listener);
     const Labels labels{{"kind", "listener"}, {"name", "test"}, {"reason", reason}};
     const auto before = counted("sluice_security_alerts_total", labels);

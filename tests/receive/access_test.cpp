@@ -16,6 +16,7 @@ using testing::Not;
 
 std::vector<config::Network> networks(const std::vector<std::string>& texts) {
   std::vector<config::Network> all;
+  all.reserve(texts.size());
   for (const std::string& text : texts) all.push_back(*config::parse_network(text));
   return all;
 }

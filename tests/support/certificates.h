@@ -48,7 +48,7 @@ class Authority {
 
   // Writes <name>.pem and <name>.key into the folder, over what is there.
   Issued issue(const std::string& name, const CertificateWish& wish = {}) {
-    const Issued issued{folder_ + "/" + name + ".pem", folder_ + "/" + name + ".key", ++serial_};
+    Issued issued{folder_ + "/" + name + ".pem", folder_ + "/" + name + ".key", ++serial_};
     const auto key = make_key(wish.rsa_bits);
     const auto certificate = sign(wish, key.get(), issued.serial, false);
     write(issued.certificate, [&](BIO* out) { return PEM_write_bio_X509(out, certificate.get()); });
@@ -77,7 +77,7 @@ class Authority {
       X509_CRL_add0_revoked(crl.get(), revoked);
     }
     if (X509_CRL_sign(crl.get(), key_.get(), EVP_sha256()) == 0) throw std::runtime_error("no CRL");
-    const std::string path = folder_ + "/" + name_ + ".crl";
+    std::string path = folder_ + "/" + name_ + ".crl";
     write(path, [&](BIO* out) { return PEM_write_bio_X509_CRL(out, crl.get()); });
     return path;
   }
