@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <system_error>
+#include <vector>
 
 #include <netdb.h>
 #include <poll.h>
@@ -20,16 +22,21 @@ struct AddressListDeleter {
   void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
 };
 
-std::string numeric(const addrinfo& address) {
+// sockaddr_storage is there to be cast (RFC 3493 3.10).
+const sockaddr* generic(const SocketAddress& address) {
+  return reinterpret_cast<const sockaddr*>(&address.address);
+}
+
+std::string numeric(const SocketAddress& address) {
   std::array<char, NI_MAXHOST> text{};
-  const int failed = ::getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(),
+  const int failed = ::getnameinfo(generic(address), address.length, text.data(), text.size(),
                                    nullptr, 0, NI_NUMERICHOST);
   return failed != 0 ? std::string("?") : std::string(text.data());
 }
 
 // 0 or the error number.
-int connect_socket(int socket, const addrinfo& address, SteadyTime deadline) {
-  if (::connect(socket, address.ai_addr, address.ai_addrlen) == 0) return 0;
+int connect_socket(int socket, const SocketAddress& address, SteadyTime deadline) {
+  if (::connect(socket, generic(address), address.length) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
   for (;;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now()).count();
@@ -46,6 +53,16 @@ int connect_socket(int socket, const addrinfo& address, SteadyTime deadline) {
   return error;
 }
 
+std::vector<SocketAddress> copied(const addrinfo* list) {
+  std::vector<SocketAddress> all;
+  for (; list != nullptr; list = list->ai_next) {
+    SocketAddress& address = all.emplace_back();
+    address.length = std::min<socklen_t>(list->ai_addrlen, sizeof(address.address));
+    std::memcpy(&address.address, list->ai_addr, address.length);
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<Connected> connect_to(const std::string& host, std::uint16_t port, SteadyTime deadline) {
@@ -60,18 +77,29 @@ Result<Connected> connect_to(const std::string& host, std::uint16_t port, Steady
                                              "; check the destination's address");
   }
   const std::unique_ptr<addrinfo, AddressListDeleter> list(found);
+  auto connected = connect_to_first(copied(found), deadline);
+  if (connected) return connected;
+  return failure(ErrorCode::transient, "cannot connect to " + host + " port " +
+                                           std::to_string(port) + " (" + connected.error().message +
+                                           ")");
+}
+
+Result<Connected> connect_to_first(std::span<const SocketAddress> addresses, SteadyTime deadline) {
   std::string reasons;
-  for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
+  for (; !addresses.empty(); addresses = addresses.subspan(1)) {
+    const SocketAddress& address = addresses.front();
+    const SteadyTime now = steady_clock::now();
+    const auto share = (deadline - now) / static_cast<std::int64_t>(addresses.size());
     FileDescriptor socket(
-        ::socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const std::string text = numeric(*address);
-    const int error = socket.is_valid() ? connect_socket(socket.get(), *address, deadline) : errno;
+        ::socket(address.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const int error =
+        socket.is_valid() ? connect_socket(socket.get(), address, now + share) : errno;
+    const std::string text = numeric(address);
     if (error == 0) return Connected{std::move(socket), text};
     if (!reasons.empty()) reasons += ", ";
     reasons += text + ": " + std::generic_category().message(error);
   }
-  return failure(ErrorCode::transient, "cannot connect to " + host + " port " +
-                                           std::to_string(port) + " (" + reasons + ")");
+  return failure(ErrorCode::transient, reasons);
 }
 
 }  // namespace sluice::net
