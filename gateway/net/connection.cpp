@@ -305,7 +305,11 @@ bool Connection::send_all(std::span<iovec> parts) noexcept {
       break;
     }
     if (stall_limit == SteadyTime::max()) stall_limit = after(timeouts_.stall);
-    if (!wait_for(events(POLLOUT), stall_limit)) break;
+    if (!wait_for(events(POLLOUT), stall_limit)) {
+      // A peer that does not read. Over TLS half a record may be on its way, too.
+      torn_ = torn_ || ending_ == Ending::stalled || ending_ == Ending::overdue;
+      break;
+    }
   }
   if (parts.empty()) return true;
   torn_ = torn_ || begun;
@@ -378,7 +382,8 @@ void Connection::close(milliseconds linger) noexcept {
   const SteadyTime limit = after(linger);
   // After half a PDU the peer is to see that it was cut off.
   if (tls_ != nullptr && !torn_ && !shut_down_.load()) tls_->close_notify();
-  if (::shutdown(socket_.get(), SHUT_WR) == 0 && linger.count() > 0 && !shut_down_.load()) {
+  if (!torn_ && ::shutdown(socket_.get(), SHUT_WR) == 0 && linger.count() > 0 &&
+      !shut_down_.load()) {
     while (steady_clock::now() < limit) {
       const ssize_t length = ::recv(socket_.get(), ahead_.data(), ahead_.size(), MSG_DONTWAIT);
       if (length == 0 ||

@@ -88,7 +88,8 @@ class Connection {
   // True while the peer has sent nothing unasked and has not closed. Between messages.
   [[nodiscard]] bool is_quiet() noexcept;
 
-  // A-ABORT, unless a PDU is half written or an abort was sent, then close(linger).
+  // A-ABORT, unless a PDU is half written or was not taken, or an abort was sent; then
+  // close(linger).
   void abort(Abort reason, std::chrono::milliseconds linger) noexcept;
 
   // Ends our side and reads until the peer ends its own, at most `linger`: closing at
@@ -139,7 +140,7 @@ class Connection {
   std::size_t ahead_end_ = 0;
 
   std::vector<std::byte> gathered_;  // the beginning of a PDU that is not whole yet
-  bool torn_ = false;                // a PDU left half
+  bool torn_ = false;                // a PDU left half, or not taken
   bool abort_sent_ = false;
 
   bool awaiting_ = false;  // between messages

@@ -39,6 +39,7 @@ struct Answer {
   // Then these bytes and the end; "": the association goes on, or it is for the attacker
   // to end it.
   std::string pdu = {};
+  bool is_reset = false;  // the end is a reset, with none of these bytes
 };
 
 // How many rightly go on their way.

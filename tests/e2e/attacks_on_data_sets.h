@@ -213,6 +213,11 @@ inline std::vector<Attack> attacks_by_identity() {
        answered(0xA900)},
       {"ClassUidUnlikeTheCommands", bytes(store_message(explicit_ct, data, kAttacker, kMrStorage)),
        answered(0xA900)},
+      // Taken: its class is the data set's, whatever the context was negotiated for.
+      {"ClassUidUnlikeTheContext",
+       bytes(store_message(implicit_ct, small_data_set(kMrStorage, kAttacker), kAttacker,
+                           kMrStorage)),
+       answered(0)},
       {"SecondInstanceUid",
        bytes(
            store_message(explicit_ct, data + explicit_element(0x0008, 0x0018, "UI", "1.2.3.667"))),

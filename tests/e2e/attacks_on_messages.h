@@ -114,8 +114,8 @@ inline std::vector<Attack> attacks_without_end() {
        aborted(2, 6)},
       // Its answers find no way, and are given up.
       {"ASenderThatReadsNothing",
-       repeated("", data_pdu(pdv(verification, true, true, echo_request())), 1'000'000),
-       {},
+       repeated("", data_pdu(pdv(verification, true, true, echo_request())), 100'000'000),
+       {.is_reset = true},
        true,
        kStallTimeout},
       {"CloseInsideADataSet", bytes(command + data_pdu(pdv(implicit_ct, false, false, data))), {}},

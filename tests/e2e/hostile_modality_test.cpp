@@ -1,6 +1,6 @@
-// Every attack on the receiving side, against the built program: what it answers and
-// when, that nothing is left of it, that its memory stays flat, and that a good sender
-// beside it notices nothing.
+// Every attack on the receiving side, against the built program, over TCP and over TLS:
+// what it answers and when, how it ends, that nothing is left of it, that its memory stays
+// flat, and that a good sender beside it notices nothing.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -17,7 +18,9 @@
 #include "tests/e2e/attacks_on_requests.h"
 #include "tests/e2e/gateway_memory.h"
 #include "tests/e2e/gateway_process.h"
+#include "tests/e2e/tls_certificates.h"
 #include "tests/support/raw_peer.h"
+#include "tests/support/tls_transport.h"
 
 namespace sluice::test {
 namespace {
@@ -76,7 +79,10 @@ struct Attacks {
   std::vector<Attack> (*make)();
 };
 
-class HostileModality : public ::testing::TestWithParam<Attacks> {
+enum class Carrier { tcp, tls };
+
+// Over TLS all attacks run, TlsInstead too: TLS inside TLS is bytes like any others.
+class HostileModality : public ::testing::TestWithParam<std::tuple<Attacks, Carrier>> {
  protected:
   HostileModality()
       : gateway_(
@@ -84,20 +90,26 @@ class HostileModality : public ::testing::TestWithParam<Attacks> {
             "[[destination]]\nname = \"archive\"\naddress = \"file://" + folder_.path("archive") +
                 "\"\n[[route]]\ndestinations = [\"archive\"]\n",
             "max_instance_size = \"8 MiB\"\nduplicate_window = \"0s\"\nother_bytes = \"deliver\"\n",
-            kHurriedListener) {
+            kHurriedListener + (is_tls() ? certificates_.listener() : "")) {
     gateway_.start();
   }
 
-  [[nodiscard]] RawPeer connect() const { return RawPeer::connect(gateway_.port()); }
+  static bool is_tls() { return std::get<Carrier>(GetParam()) == Carrier::tls; }
+
+  [[nodiscard]] RawPeer connect() const {
+    return is_tls() ? connect_tls(gateway_.port(), certificates_.modality())
+                    : RawPeer::connect(gateway_.port());
+  }
 
   // The attack, and what comes back.
   void play(const Attack& attack) const {
-    RawPeer peer = connect();
+    auto begun = steady_clock::now();  // with the handshake, which shares the request's time
+    const RawPeer peer = connect();
     if (attack.is_associated) {
       peer.send(attacked_association().bytes());
       ASSERT_EQ(peer.receive_pdu().substr(0, 1), "\2") << "no association";
+      begun = steady_clock::now();
     }
-    const auto begun = steady_clock::now();
     attack.play(peer);
     const Answer& answer = attack.answer;
     if (answer.has_status) expect_status(peer, answer.status);
@@ -107,8 +119,8 @@ class HostileModality : public ::testing::TestWithParam<Attacks> {
     const auto took = steady_clock::now() - begun;
     EXPECT_GE(took, attack.after);
     EXPECT_LT(took, attack.after + kAtOnce);
-    if (!answer.pdu.empty()) {
-      EXPECT_TRUE(peer.is_closed());
+    if (!answer.pdu.empty() || answer.is_reset) {
+      EXPECT_EQ(peer.wait_for_end(), answer.is_reset ? PeerEnd::reset : PeerEnd::in_order);
     } else if (answer.has_status) {
       expect_open(peer);
     }
@@ -154,6 +166,7 @@ class HostileModality : public ::testing::TestWithParam<Attacks> {
   }
 
   TemporaryFolder folder_;
+  TlsCertificates certificates_;
   GatewayProcess gateway_;
 };
 
@@ -161,7 +174,7 @@ TEST_P(HostileModality, GetsItsAnswerAndLeavesNothing) {
   GoodSender good(connect());
   std::size_t instances = 0;
   const std::size_t before = resident_memory(gateway_.process_id());
-  for (const Attack& attack : GetParam().make()) {
+  for (const Attack& attack : std::get<Attacks>(GetParam()).make()) {
     SCOPED_TRACE(attack.name);
     forget_peak_memory(gateway_.process_id());
     play(attack);
@@ -175,15 +188,20 @@ TEST_P(HostileModality, GetsItsAnswerAndLeavesNothing) {
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, HostileModality,
-                         testing::Values(Attacks{"Requests", attacks_on_requests},
-                                         Attacks{"Messages", attacks_on_messages},
-                                         Attacks{"Nesting", attacks_by_nesting},
-                                         Attacks{"Lengths", attacks_by_lengths},
-                                         Attacks{"Structures", attacks_by_structure},
-                                         Attacks{"Deflation", attacks_by_deflation},
-                                         Attacks{"Identities", attacks_by_identity}),
-                         [](const auto& table) { return table.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Tables, HostileModality,
+    testing::Combine(testing::Values(Attacks{"Requests", attacks_on_requests},
+                                     Attacks{"Messages", attacks_on_messages},
+                                     Attacks{"Nesting", attacks_by_nesting},
+                                     Attacks{"Lengths", attacks_by_lengths},
+                                     Attacks{"Structures", attacks_by_structure},
+                                     Attacks{"Deflation", attacks_by_deflation},
+                                     Attacks{"Identities", attacks_by_identity}),
+                     testing::Values(Carrier::tcp, Carrier::tls)),
+    [](const auto& table) {
+      return std::get<0>(table.param).name +
+             (std::get<1>(table.param) == Carrier::tls ? "OverTls" : "OverTcp");
+    });
 
 }  // namespace
 }  // namespace sluice::test

@@ -331,6 +331,30 @@ TEST(Acceptor, AFloodOfHalfOpenConnectionsPushesOutItsOldest) {
   EXPECT_FALSE(silent[1].is_closed(milliseconds(1)));
 }
 
+// From as many addresses as it likes: the oldest of all goes, and no other.
+TEST(Acceptor, AFloodOfHalfOpenConnectionsFromManyAddressesPushesOutItsOldest) {
+  Limits limits;
+  limits.half_open = 3;
+  limits.half_open_per_address = 2;
+  Host host(limits);
+  std::vector<RawPeer> silent;
+  for (const char* from : {"127.0.0.2", "127.0.0.3", "127.0.0.4"}) {
+    silent.push_back(RawPeer::connect(host.port(), from));
+  }
+  for (const std::size_t oldest : {0U, 1U}) {
+    EXPECT_FALSE(silent[oldest].is_closed(milliseconds(1)));
+    silent.push_back(RawPeer::connect(host.port(), "127.0.0.5"));
+    EXPECT_TRUE(silent[oldest].is_closed());
+    EXPECT_FALSE(silent[oldest + 1].is_closed(milliseconds(1)));
+  }
+  const RawPeer peer = RawPeer::connect(host.port(), "127.0.0.6");
+  peer.send(RequestParts().bytes());
+  EXPECT_EQ(peer.receive_pdu().substr(0, 1), "\2");
+  EXPECT_TRUE(silent[2].is_closed());
+  EXPECT_FALSE(silent[3].is_closed(milliseconds(1)));
+  EXPECT_FALSE(silent[4].is_closed(milliseconds(1)));
+}
+
 TEST(Acceptor, ListensOnSeveralAddressesAndTellsThePeers) {
   Host host({}, milliseconds(30'000), {"::", "127.0.0.1"});
   for (std::size_t i = 0; i < 2; ++i) {

@@ -165,6 +165,21 @@ TEST(Connection, EndsByAResetForAPeerThatDoesNotRead) {
   EXPECT_TRUE(peer.is_hung_up());
 }
 
+// It takes no PDU any more, rather than half of one, or so it may be.
+TEST(Connection, EndsByAResetForAPeerThatReadsNoSmallPdu) {
+  for (const std::size_t size : {1U, 100U, 1'000U}) {
+    const RawListener listener;
+    const int descriptor = connected_socket(listener.port());
+    const RawPeer peer = listener.accept();
+    Connection connection(FileDescriptor(descriptor), "peer",
+                          {milliseconds(60'000), milliseconds(50), milliseconds(60'000)});
+    const std::string pdu = data_pdu(pdv(1, true, true, std::string(size, 'x')));
+    while (write(connection, pdu) > 0) continue;
+    connection.abort(kAbortByUser, milliseconds(50));
+    EXPECT_TRUE(peer.is_hung_up()) << size;
+  }
+}
+
 TEST(Connection, StopSignalWakesOneThatWaitsForAMessage) {
   StopSignal stop;
   Pair pair(kLong, &stop);

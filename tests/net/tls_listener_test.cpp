@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -299,6 +300,23 @@ TEST_F(TlsListener, EndsAClientThatIsSilentBehindItsHandshake) {
   ASSERT_TRUE(peer.handshake());
   EXPECT_EQ(peer.receive_pdu(), abort_pdu(0, 0));
   EXPECT_TRUE(peer.is_ended_in_order());
+}
+
+// Half of the time goes for the handshake: what is left is for the request, and no more.
+TEST_F(TlsListener, HandshakeAndRequestShareOneDeadline) {
+  constexpr milliseconds kAll{3'000};
+  constexpr milliseconds kHalf{1'500};
+  TlsHost host(files_.listener, {}, kAll);
+  const auto begun = steady_clock::now();
+  TlsPeer peer = TlsPeer::connect(host.port(), files_.client());
+  std::this_thread::sleep_until(begun + kHalf);  // the time that passes is what is tested
+  ASSERT_TRUE(peer.handshake()) << peer.error();
+  ASSERT_TRUE(peer.send(RequestParts().bytes().substr(0, 100)));
+  EXPECT_EQ(peer.receive_pdu(), abort_pdu(0, 0));
+  EXPECT_TRUE(peer.is_ended_in_order());
+  const auto took = steady_clock::now() - begun;
+  EXPECT_GE(took, kAll);
+  EXPECT_LT(took, kHalf + kAll);
 }
 
 TEST_F(TlsListener, ServesBesideThreeHundredHalfOpenHandshakes) {

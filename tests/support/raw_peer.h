@@ -2,6 +2,7 @@
 // knows nothing of the code under test (PS3.8 9.3, PS3.7 6.3).
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -149,6 +150,14 @@ inline std::string small_data_set(const std::string& sop_class, const std::strin
          data_element(0x0020, 0x000D, "1.2.3.1") + data_element(0x0020, 0x000E, "1.2.3.2");
 }
 
+// How the other side ended a connection.
+enum class PeerEnd {
+  none,      // it did not
+  in_order,  // by a FIN; over TLS by a close_notify and a FIN
+  cut_off,   // over TLS by a FIN alone
+  reset
+};
+
 // What carries a peer's bytes: TCP, or something over it.
 class RawTransport {
  public:
@@ -167,6 +176,17 @@ class RawTransport {
   [[nodiscard]] virtual bool is_hung_up() = 0;
   // As if the cable was pulled out and the machine restarted: a reset for the other side.
   virtual void reset() = 0;
+
+  // Known once a call has failed for it.
+  [[nodiscard]] PeerEnd end() const { return end_; }
+
+ protected:
+  void note_end(PeerEnd end) {
+    if (end_ == PeerEnd::none) end_ = end;
+  }
+
+ private:
+  PeerEnd end_ = PeerEnd::none;
 };
 
 class TcpTransport : public RawTransport {
@@ -178,10 +198,15 @@ class TcpTransport : public RawTransport {
   ~TcpTransport() override { ::close(descriptor_); }
 
   ssize_t send(const char* bytes, std::size_t length) override {
-    return ::send(descriptor_, bytes, length, MSG_NOSIGNAL);
+    const ssize_t sent = ::send(descriptor_, bytes, length, MSG_NOSIGNAL);
+    if (sent < 0 && errno == ECONNRESET) note_end(PeerEnd::reset);
+    return sent;
   }
   ssize_t receive(char* bytes, std::size_t length) override {
-    return ::recv(descriptor_, bytes, length, 0);
+    const ssize_t got = ::recv(descriptor_, bytes, length, 0);
+    if (got == 0) note_end(PeerEnd::in_order);
+    if (got < 0 && errno == ECONNRESET) note_end(PeerEnd::reset);
+    return got;
   }
   [[nodiscard]] bool wait_readable(std::chrono::milliseconds time) override {
     pollfd polled{descriptor_, POLLIN, 0};
@@ -272,6 +297,13 @@ class RawPeer {
       std::chrono::milliseconds deadline = std::chrono::seconds(20)) const {
     char byte = 0;
     return transport_ && transport_->wait_readable(deadline) && transport_->receive(&byte, 1) <= 0;
+  }
+
+  // How the other side has closed, before the deadline; none when more came instead.
+  [[nodiscard]] PeerEnd wait_for_end() const {
+    if (!transport_) return PeerEnd::none;
+    if (transport_->end() != PeerEnd::none) return transport_->end();
+    return is_closed() ? transport_->end() : PeerEnd::none;
   }
 
   // Something to read, or the end, within this time.
