@@ -88,7 +88,7 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   void requested(const std::shared_ptr<HalfOpen>& client);
   bool is_refused(const Listener& entry, const tcp::endpoint& peer, tcp::socket& socket);
   void reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
-              const AssociateRequest& request);
+              const AssociateRequest& request, bool is_alerted = false);
   void abort(const std::shared_ptr<HalfOpen>& client, Abort reason, std::string_view text);
   void alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
              const std::string& calling_ae_title = "");
@@ -125,10 +125,8 @@ Result<void> Acceptor::State::start(std::vector<InheritedSocket> inherited) {
     InheritedSocket given = std::move(*socket++);
     auto opened = given.socket.is_valid() ? adopt(entry, std::move(given)) : open(entry);
     if (opened) continue;
-    for (Listener& other : listeners_) {
-      error_code ignored;
-      other.acceptor.close(ignored);
-    }
+    error_code ignored;
+    for (Listener& other : listeners_) other.acceptor.close(ignored);
     return opened;
   }
   if (std::ranges::any_of(listeners_, [](const Listener& each) { return !!each.options.tls; })) {
@@ -361,7 +359,8 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
   refusals_.pass_on({.of = Refusal::Of::association,
                      .listener = listener(client->listener()).options.name,
                      .peer_address = client->address(),
-                     .reason = text});
+                     .reason = text,
+                     .is_alerted = client->has_sent_tls()});
   client->answer_and_close(encode(reason));
 }
 
@@ -399,14 +398,15 @@ bool Acceptor::State::may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
 }
 
 void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
-                             const AssociateRequest& request) {
+                             const AssociateRequest& request, bool is_alerted) {
   refusals_.tell({.of = Refusal::Of::association,
                   .listener = listener(client->listener()).options.name,
                   .peer_address = client->address(),
                   .calling_ae_title = request.calling_ae_title,
                   .called_ae_title = request.called_ae_title,
                   .reason = objection.reason,
-                  .is_transient = objection.answer.result == kLocalLimitExceeded.result});
+                  .is_transient = objection.answer.result == kLocalLimitExceeded.result,
+                  .is_alerted = is_alerted});
   client->answer_and_close(encode(objection.answer));
 }
 
@@ -420,13 +420,14 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
   auto unsupported = request->unsupported;
   if (!unsupported && request->called_ae_title.empty()) unsupported = kCalledAeTitleNotRecognized;
   if (!unsupported && request->calling_ae_title.empty()) unsupported = kCallingAeTitleNotRecognized;
-  auto objection = unsupported ? objection_of(*unsupported)
-                               : policy_(client->listener(), client->address(), *request);
-  if (!objection && !may_use_ae_title(client, *request)) {
-    objection = objection_of(kCallingAeTitleNotRecognized);
-  }
+  const auto objection = unsupported ? objection_of(*unsupported)
+                                     : policy_(client->listener(), client->address(), *request);
   if (objection) {
     reject(client, *objection, *request);
+    return;
+  }
+  if (!may_use_ae_title(client, *request)) {
+    reject(client, *objection_of(kCallingAeTitleNotRecognized), *request, true);
     return;
   }
   std::unique_ptr<Slot> slot = slots_->take(client->address());

@@ -23,6 +23,7 @@ struct Refusal {
   std::string_view called_ae_title;
   std::string_view reason;    // one of a few fixed texts
   bool is_transient = false;  // a limit: it may come again
+  bool is_alerted = false;    // a security alert has told of it
 };
 
 // Called for each refusal, however many there are, in the acceptor's thread. Must not

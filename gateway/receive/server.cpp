@@ -145,9 +145,10 @@ bool Server::State::take(net::Arrival& arrival) noexcept {
 }
 
 // A node that does not get in is not who may get in (PS3.15 A.5.3.11); one above a limit
-// was turned away for the moment only, and that is no matter of security by itself.
+// was turned away for the moment only, and that is no matter of security by itself. What an
+// alert has told of is in the trail already.
 void Server::State::note(const net::Refusal& refusal) const noexcept {
-  if (services_.audit == nullptr || refusal.is_transient) return;
+  if (services_.audit == nullptr || refusal.is_transient || refusal.is_alerted) return;
   services_.audit->node_refused({std::string(refusal.calling_ae_title),
                                  audit::AccessPoint::ip_address, std::string(refusal.peer_address)},
                                 audit::Outcome::minor_failure, std::string(refusal.reason));

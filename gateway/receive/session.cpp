@@ -113,6 +113,13 @@ void Session::note_certificate() const {
       audit::Outcome::success, connection_->tls()->version());
 }
 
+void Session::note_broken_rule(const std::string& rule) const {
+  if (services_.audit == nullptr) return;
+  services_.audit->node_refused(
+      {request_.calling_ae_title, audit::AccessPoint::ip_address, connection_->peer_address()},
+      audit::Outcome::minor_failure, "association aborted: " + rule);
+}
+
 void Session::end(net::Association& association, const Ended& ended) const {
   const char* reason = "";
   switch (ended.kind) {
@@ -130,6 +137,7 @@ void Session::end(net::Association& association, const Ended& ended) const {
     case Ended::Kind::protocol:
       reason = "protocol";
       association.abort(net::kAbortInvalidParameter);
+      note_broken_rule(ended.reason);
       break;
   }
   count("sluice_associations_ended_total", {{"reason", reason}});

@@ -40,6 +40,8 @@ class Session {
   void note_certificate() const;
   void note_transfer(const Intake& intake, const Provenance& provenance, const Reply& reply);
   [[nodiscard]] Provenance provenance(const net::ReceivedCommand& received) const;
+  // To the audit trail, as one that is not let in is.
+  void note_broken_rule(const std::string& rule) const;
   void end(net::Association& association, const net::Ended& ended) const;
 
   const config::Gateway& gateway_;

@@ -11,6 +11,7 @@
 #include "tests/e2e/dcmtk_tools.h"
 #include "tests/e2e/gateway_process.h"
 #include "tests/e2e/images.h"
+#include "tests/e2e/tls_certificates.h"
 #include "tests/support/raw_peer.h"
 
 namespace sluice::test {
@@ -24,6 +25,7 @@ constexpr const char* kTransferred = "110104/DCM/DICOM Instances Transferred";
 constexpr const char* kActivity = "110100/DCM/Application Activity";
 constexpr const char* kAccessed = "110103/DCM/DICOM Instances Accessed";
 constexpr const char* kAlert = "110113/DCM/Security Alert";
+constexpr const char* kUser = "110114/DCM/User Authentication";
 
 class Audit : public ::testing::Test {
  protected:
@@ -59,6 +61,9 @@ class Audit : public ::testing::Test {
       }
     }
     return found;
+  }
+  static std::string description(const Tree& tree) {
+    return child(tree, "EventIdentification").get<std::string>("EventOutcomeDescription", "");
   }
   static std::string study(const Tree& tree) {
     return attribute(child(tree, "ParticipantObjectIdentification", 0), "ParticipantObjectID");
@@ -172,6 +177,76 @@ TEST_F(Audit, AlertsOfAnAeTitleThatIsNotTaken) {
   EXPECT_EQ(attribute(child(alerts[0], "ActiveParticipant", 1), "UserID"), "EVIL");
   EXPECT_EQ(attribute(child(alerts[0], "ParticipantObjectIdentification"), "ParticipantObjectID"),
             "127.0.0.1");
+}
+
+// Over TLS: one without a certificate, and one whose certificate is not for its AE title.
+TEST_F(Audit, AlertsOfTlsClientsThatAreRefused) {
+  const Collector collector;
+  const TlsCertificates certificates;
+  GatewayProcess gateway(folder_.path("gateway"), routing(collector.address()), "",
+                         certificates.listener("[listener.tls.ae_titles]\nmodality = \"CT1\"\n"));
+  gateway.start();
+  const auto images = make_series(folder_.path("a"), "1.2.3.1", 1);
+  EXPECT_FALSE(send_images(gateway.port(), images, certificates.dcmtk_nobody()));
+  EXPECT_TRUE(wait_for(collector, kAlert, 1));
+  EXPECT_FALSE(send_images(gateway.port(), images, certificates.dcmtk_modality()));
+  EXPECT_TRUE(wait_for(collector, kAlert, 2));
+  EXPECT_EQ(gateway.stop(), 0) << gateway.log();
+  const auto alerts = messages(collector, kAlert);
+  ASSERT_EQ(alerts.size(), 2U);
+  for (const Tree& alert : alerts) {
+    EXPECT_EQ(code_of(alert, "EventIdentification.EventTypeCode"),
+              "110126/DCM/Node Authentication");
+    EXPECT_EQ(attribute(child(alert, "EventIdentification"), "EventOutcomeIndicator"), "4");
+    EXPECT_EQ(attribute(child(alert, "ParticipantObjectIdentification"), "ParticipantObjectID"),
+              "127.0.0.1");
+  }
+  EXPECT_THAT(description(alerts[0]), HasSubstr("no certificate"));
+  EXPECT_THAT(description(alerts[1]), HasSubstr("AE title of another"));
+  EXPECT_THAT(description(alerts[1]), HasSubstr("CN=modality"));
+  EXPECT_EQ(attribute(child(alerts[1], "ActiveParticipant", 1), "UserID"), "MODALITY");
+  EXPECT_TRUE(messages(collector, kUser).empty());
+}
+
+TEST_F(Audit, TellsWhoATlsClientIsByItsCertificate) {
+  const Collector collector;
+  const TlsCertificates certificates;
+  GatewayProcess gateway(folder_.path("gateway"), routing(collector.address()), "",
+                         certificates.listener());
+  pacs_.start();
+  gateway.start();
+  EXPECT_TRUE(send_images(gateway.port(), make_series(folder_.path("a"), "1.2.3.1", 2),
+                          certificates.dcmtk_modality()));
+  EXPECT_TRUE(gateway.wait_for_counts({{"delivered", 2}}));
+  EXPECT_EQ(gateway.stop(), 0) << gateway.log();
+  const auto logins = messages(collector, kUser);
+  ASSERT_EQ(logins.size(), 1U);  // one for the association
+  EXPECT_EQ(code_of(logins[0], "EventIdentification.EventTypeCode"), "110122/DCM/Login");
+  EXPECT_EQ(attribute(child(logins[0], "EventIdentification"), "EventOutcomeIndicator"), "0");
+  const Tree who = child(logins[0], "ActiveParticipant", 0);
+  EXPECT_EQ(attribute(who, "UserID"), "CN=modality");
+  EXPECT_EQ(attribute(who, "NetworkAccessPointID"), "127.0.0.1");
+  EXPECT_TRUE(messages(collector, kAlert).empty());
+}
+
+// An association that was accepted, and is aborted for what it then does.
+TEST_F(Audit, AlertsOfAnAssociationThatBreaksTheRules) {
+  const Collector collector;
+  GatewayProcess gateway(folder_.path("gateway"), routing(collector.address()));
+  gateway.start();
+  for (int i = 0; i < 2; ++i) {
+    const RawPeer peer = RawPeer::connect(gateway.port());
+    peer.send(RequestParts{.calling = "EVIL"}.bytes());
+    EXPECT_EQ(peer.receive_pdu().substr(0, 1), "\2");
+    peer.send(data_pdu(pdv(1, true, true, "no command")));
+    EXPECT_EQ(peer.receive_pdu(), abort_pdu(2, 6));
+  }
+  EXPECT_TRUE(wait_for(collector, kAlert, 1));
+  EXPECT_EQ(gateway.stop(), 0) << gateway.log();
+  const auto alerts = messages(collector, kAlert);
+  ASSERT_EQ(alerts.size(), 1U);  // the same within a minute
+  EXPECT_EQ(attribute(child(alerts[0], "ActiveParticipant", 1), "UserID"), "EVIL");
+  EXPECT_THAT(description(alerts[0]), HasSubstr("command set"));
 }
 
 TEST_F(Audit, TellsWhoDiscardedWhatWithoutAndBesideAGateway) {
