@@ -112,12 +112,14 @@ TEST(CrowdOfHalfOpenConnections, KeepsNobodyFromStoring) {
   gateway.start_through({"prlimit", "--nofile=1024:"});
   gateway.start();
   std::vector<std::vector<std::string>> lists;
+  lists.reserve(kSenders);
   for (std::size_t sender = 1; sender <= kSenders; ++sender) {
     lists.push_back(make_series(folder.path("images"), "1.2.3.5." + std::to_string(sender), kEach));
   }
   auto crowd = std::make_unique<Crowd>(gateway.port(), kCrowd);
 
   std::vector<std::unique_ptr<Process>> senders;
+  senders.reserve(kSenders);
   for (const auto& files : lists) {
     senders.push_back(std::make_unique<Process>(storescu_arguments(gateway.port(), files)));
   }

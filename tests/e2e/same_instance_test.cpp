@@ -34,7 +34,7 @@ class SameInstance : public ::testing::Test {
   }
   // The fixture, and the same UID with another patient's name.
   [[nodiscard]] std::string changed(const std::string& name = "CHANGED^NAME") const {
-    const std::string file = folder_.path("changed-" + name);
+    std::string file = folder_.path("changed-" + name);
     copy_image(image_, file, {{DCM_PatientName, name}});
     return file;
   }

@@ -41,6 +41,8 @@ class Host {
     acceptor_.stop();
     release_all();
   }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
 
   [[nodiscard]] std::uint16_t port(std::size_t index = 0) const { return acceptor_.ports()[index]; }
   void release_all() {

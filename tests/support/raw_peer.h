@@ -196,6 +196,8 @@ class TcpTransport : public RawTransport {
     ::setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
   }
   ~TcpTransport() override { ::close(descriptor_); }
+  TcpTransport(const TcpTransport&) = delete;
+  TcpTransport& operator=(const TcpTransport&) = delete;
 
   ssize_t send(const char* bytes, std::size_t length) override {
     const ssize_t sent = ::send(descriptor_, bytes, length, MSG_NOSIGNAL);

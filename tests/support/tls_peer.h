@@ -32,7 +32,7 @@ class TlsPeer {
  public:
   // Nothing is sent before handshake().
   TlsPeer(int descriptor, bool is_server, const TlsWish& wish) : descriptor_(descriptor) {
-    std::signal(SIGPIPE, SIG_IGN);
+    (void)std::signal(SIGPIPE, SIG_IGN);
     const timeval patience{20, 0};
     ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     context_.reset(SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method()));
@@ -70,6 +70,8 @@ class TlsPeer {
         context_(std::move(other.context_)),
         ssl_(std::move(other.ssl_)) {}
   TlsPeer& operator=(TlsPeer&&) = delete;
+  TlsPeer(const TlsPeer&) = delete;
+  TlsPeer& operator=(const TlsPeer&) = delete;
 
   // False when it fails; error() says why.
   [[nodiscard]] bool handshake() {
