@@ -101,6 +101,10 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
     if (!read_states(arguments)) throw CLI::RuntimeError(command::kUsage);
     exit_code = for_each_id(arguments, command::queue_list);
   });
+  CLI::App* sum = queue->add_subcommand(
+      "sum", "all that was ever accepted, and what became of it; exit code 4: it does not add up");
+  add_common(*sum, arguments);
+  sum->callback([&] { exit_code = command::queue_sum(arguments.config, arguments.json); });
   const auto add_with_ids = [&](const char* name, const char* help, bool required, auto run) {
     CLI::App* sub = queue->add_subcommand(name, help);
     add_common(*sub, arguments);

@@ -45,6 +45,8 @@ struct QueueOptions {
   bool json = false;
 };
 [[nodiscard]] int queue_list(const std::string& config_file, const QueueOptions& options);
+// Whether all that was ever accepted is accounted for; kFailed when it is not.
+[[nodiscard]] int queue_sum(const std::string& config_file, bool json);
 [[nodiscard]] int queue_show(const std::string& config_file, const QueueOptions& options);
 [[nodiscard]] int queue_retry(const std::string& config_file, const QueueOptions& options);
 // Quarantined instances go on despite the verdict.

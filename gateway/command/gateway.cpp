@@ -128,6 +128,7 @@ void RunningGateway::report_differences() const {
       "the spool has a file that the queue does not know: never acknowledged, or the queue's "
       "database was replaced; send it with dcmsend, or remove it",
       without_row);
+  check_sums(*queue_);
   log::info("stores opened",
             {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});
 }
@@ -191,6 +192,7 @@ void RunningGateway::keep_house() {
   last_forgetting_ = now;
   const auto forgotten =
       queue_->forget_before(std::chrono::system_clock::now() - setup_.config.gateway.history);
+  check_sums(*queue_);
   if (!forgotten) {
     log::error("old history stays", {{"reason", forgotten.error().message}});
   } else if (*forgotten > 0) {

@@ -48,7 +48,7 @@ class SqliteQueue final : public Queue {
                            if (!added) return added;
                            bool done = true;
                            for (const DeliveryRow& delivery : deliveries) {
-                             done = done && is_final(delivery.state);
+                             done = done && rows::is_final(delivery.state);
                              tell_ready(effects, delivery.destination);
                            }
                            if (done) effects.instances_done.push_back(instance.id);
@@ -70,7 +70,7 @@ class SqliteQueue final : public Queue {
                                   return told;
                                 bool is_over = !added->deliveries.empty();
                                 for (const DeliveryRow& delivery : added->deliveries) {
-                                  is_over = is_over && is_final(delivery.state);
+                                  is_over = is_over && rows::is_final(delivery.state);
                                   tell_ready(effects, delivery.destination);
                                 }
                                 if (is_over) effects.instances_done.push_back(instance.id);
@@ -158,6 +158,11 @@ class SqliteQueue final : public Queue {
     return rows::counts(*reading_);
   }
 
+  Result<Sums> sums() override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::sums(*reading_);
+  }
+
   Result<std::vector<std::string>> unfinished_instances() override {
     const std::lock_guard lock(reading_mutex_);
     return rows::unfinished_instances(*reading_);
@@ -169,7 +174,7 @@ class SqliteQueue final : public Queue {
       auto changed = rows::retry(db, filter, now());
       if (!changed) return tl::unexpected(changed.error());
       rows = changed->rows;
-      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
       return {};
     }});
     if (!done) return tl::unexpected(done.error());
@@ -201,7 +206,7 @@ class SqliteQueue final : public Queue {
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
       auto changed = rows::reroute(db, instance_id, deliveries, rules, now());
       if (!changed) return tl::unexpected(changed.error());
-      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
       return tell_done(db, effects, changed->instances);
     }});
   }
@@ -213,7 +218,7 @@ class SqliteQueue final : public Queue {
       auto changed = rows::release_quarantined(db, filter, release, now());
       if (!changed) return tl::unexpected(changed.error());
       rows = changed->rows;
-      for (const std::string& name : changed->destinations) tell_ready(effects, name);
+      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
       return tell_done(db, effects, changed->instances);
     }});
     if (!done) return tl::unexpected(done.error());
@@ -286,11 +291,6 @@ class SqliteQueue final : public Queue {
   bool is_faulted() const override { return writer_->is_faulted(); }
 
  private:
-  static bool is_final(DeliveryState state) {
-    return state == DeliveryState::delivered || state == DeliveryState::dropped ||
-           state == DeliveryState::discarded;
-  }
-
   static void tell_ready(Effects& effects, const std::string& destination) {
     if (destination.empty()) return;
     effects.signals.emplace_back(

@@ -40,6 +40,7 @@
 #include "gateway/base/error.h"
 #include "gateway/queue/rejection.h"
 #include "gateway/queue/same_uid.h"
+#include "gateway/queue/sum.h"
 
 namespace sluice {
 
@@ -189,6 +190,8 @@ class Queue {
     std::uint64_t count;
   };
   [[nodiscard]] virtual Result<std::vector<Count>> counts() = 0;
+  // Of all that was ever accepted; of one moment.
+  [[nodiscard]] virtual Result<Sums> sums() = 0;
   // The ids of all instances whose file must exist.
   [[nodiscard]] virtual Result<std::vector<std::string>> unfinished_instances() = 0;
 

@@ -73,7 +73,7 @@ CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
 )";
 
 // Each from one version to the next; never changed once released, only added to.
-constexpr std::array<std::string_view, 2> kSteps = {
+constexpr std::array<std::string_view, 3> kSteps = {
     // 2: the user's name, for destinations that are told it
     "ALTER TABLE instances ADD COLUMN user_name TEXT NOT NULL DEFAULT ''",
     // 3: two instances with one UID, verdicts that a person overruled, what was refused
@@ -102,6 +102,23 @@ CREATE TABLE rejections(
   reason TEXT NOT NULL,
   UNIQUE (sop_instance_uid, calling_ae_title, status)
 ))",
+    // 4: what was ever accepted and what became of it, counted from the rows there are
+    R"(
+CREATE TABLE totals(
+  what TEXT NOT NULL,
+  destination TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (what, destination)
+) WITHOUT ROWID;
+INSERT INTO totals SELECT 'accepted', destination, count(*) FROM deliveries GROUP BY destination;
+INSERT INTO totals
+  SELECT CASE WHEN state = 'discarded' AND reason LIKE 'sent again as %' THEN 'replaced'
+         ELSE state END AS ended, destination, count(*) FROM deliveries
+  WHERE state IN ('delivered', 'dropped', 'discarded') GROUP BY ended, destination;
+INSERT INTO totals SELECT 'instances', '', count(*) FROM instances;
+INSERT INTO totals SELECT 'finished', '', count(*) FROM instances i WHERE NOT EXISTS
+  (SELECT 1 FROM deliveries d WHERE d.instance = i.sequence AND
+   d.state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')))",
 };
 
 Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
@@ -109,13 +126,19 @@ Result<void> insert_delivery(Connection& db, std::int64_t instance, const Delive
   // Nobody sends it yet, and it has not been tried: it can be neither of these.
   const bool to_be_sent =
       row.state == DeliveryState::sending || row.state == DeliveryState::deferred;
-  return db.run(
+  auto inserted = db.run(
       "INSERT INTO deliveries(instance, route, destination, state, reason, status, attempts, "
       "failures, next_attempt, retry_after_ms, updated_at, released) "
       "VALUES (?,?,?,?,?,?,?,?,0,0,?,?)",
       {instance, row.route, row.destination,
        to_string(to_be_sent ? DeliveryState::ready : row.state), row.reason, row.status,
        row.attempts, row.failures, to_microseconds(now), row.released});
+  if (!inserted) return inserted;
+  if (auto counted = add_to_total(db, total::kAccepted, row.destination, 1); !counted) {
+    return counted;
+  }
+  return is_final(row.state) ? add_to_total(db, to_string(row.state), row.destination, 1)
+                             : Result<void>{};
 }
 
 // All ids that a query gives in its first column.
@@ -141,6 +164,11 @@ std::int64_t to_microseconds(Time time) {
 
 Time to_time(std::int64_t microseconds) {
   return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
+}
+
+bool is_final(DeliveryState state) {
+  return state == DeliveryState::delivered || state == DeliveryState::dropped ||
+         state == DeliveryState::discarded;
 }
 
 std::string entries_where(std::string_view conditions) {
@@ -230,7 +258,9 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
        static_cast<std::int64_t>(row.data_set_length), row.digest, row.user_name,
        row.other_bytes_of, row.new_sop_instance_uid});
   if (!inserted) return inserted;
-  return insert_deliveries(db, db.last_row_id(), deliveries, now);
+  const std::int64_t sequence = db.last_row_id();
+  if (auto counted = add_to_total(db, total::kInstances, "", 1); !counted) return counted;
+  return insert_deliveries(db, sequence, deliveries, now);
 }
 
 Result<void> make_ready(Connection& db, const Waiting& due) {
@@ -291,7 +321,10 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
     auto marked = db.run("UPDATE instances SET damaged = 1 WHERE id = ?", {outcome.instance_id});
     if (!marked) return tl::unexpected(marked.error());
   }
-  if (finished.rows == 0 || state == DeliveryState::ready || deferred) return finished;
+  if (finished.rows == 0 || !is_final(state)) return finished;
+  if (auto ended = add_to_total(db, to_string(state), outcome.destination, finished.rows); !ended) {
+    return tl::unexpected(ended.error());
+  }
   auto unfinished = db.prepare(
       "SELECT 1 FROM deliveries WHERE instance = (SELECT sequence FROM instances WHERE id = ?) AND "
       "state IN ('ready', 'sending', 'deferred', 'held', 'quarantined') LIMIT 1",

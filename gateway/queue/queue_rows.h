@@ -23,17 +23,19 @@
 // rejections  one row per instance, sender and status that was refused; a list for people,
 //             bounded in number and age, that nothing else relies on
 //   id, updated_at  of the last attempt; received_at is that of the first
+// totals      what was ever accepted, and how it ended: sum.h. Outlives the rows
 //
 // deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
 // their cost does not grow with the history. Only the numbers of counts() do.
 //
-// Format 3 (PRAGMA user_version); application_id is "SLQU". What each version added
+// Format 4 (PRAGMA user_version); application_id is "SLQU". What each version added
 // stands in queue_rows.cpp.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -50,6 +52,8 @@ using sqlite::Connection;
 extern const sqlite::Format kFormat;
 
 [[nodiscard]] std::int64_t to_microseconds(Time time);
+
+[[nodiscard]] bool is_final(DeliveryState state);
 
 // A delivery that waits. `next_attempt` tells this wait from a later one of the same row.
 struct Waiting {
@@ -95,8 +99,8 @@ struct Finished {
 
 struct Changed {
   std::size_t rows = 0;
-  std::set<std::string> destinations;  // of the rows
-  std::set<std::int64_t> instances;    // of the rows, by sequence
+  std::map<std::string, std::size_t> destinations;  // of the rows, and how many of each
+  std::set<std::int64_t> instances;                 // of the rows, by sequence
 };
 [[nodiscard]] Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now);
 [[nodiscard]] Result<Changed> discard(Connection& db, const QueueFilter& filter,
@@ -133,6 +137,18 @@ struct AddedRows {
 [[nodiscard]] Result<std::size_t> forget_rejections(Connection& db, Time before);
 
 [[nodiscard]] Result<std::vector<Queue::Oldest>> oldest(Connection& db);
+
+// Names of totals, as sum.h explains them. What ends a delivery else is named as its state.
+namespace total {
+inline constexpr std::string_view kInstances = "instances";
+inline constexpr std::string_view kFinished = "finished";  // instances
+inline constexpr std::string_view kAccepted = "accepted";
+inline constexpr std::string_view kReplaced = "replaced";
+inline constexpr std::string_view kRerouted = "rerouted";
+}  // namespace total
+[[nodiscard]] Result<void> add_to_total(Connection& db, std::string_view what,
+                                        std::string_view destination, std::size_t by);
+[[nodiscard]] Result<Sums> sums(Connection& db);
 
 // Whose history may go: received before, all final, the file removed. By sequence.
 [[nodiscard]] Result<std::vector<std::int64_t>> forgettable(Connection& db, Time before,

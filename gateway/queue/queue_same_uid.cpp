@@ -132,6 +132,8 @@ Result<void> replace_all(Connection& db, const std::vector<Entry>& same, const s
         {to_microseconds(now), by, entry.delivery});
     if (!ended) return ended;
     if (db.changed_rows() == 0) continue;
+    auto counted = add_to_total(db, total::kReplaced, entry.entry.delivery.destination, 1);
+    if (!counted) return counted;
     ++made.added.replaced;
     made.replaced.insert(entry.instance);
   }

@@ -52,7 +52,7 @@ Result<Changed> update(Connection& db, std::string_view assignments, Value first
     if (!row) return tl::unexpected(row.error());
     if (!*row) return changed;
     ++changed.rows;
-    changed.destinations.insert(statement->text(0));
+    ++changed.destinations[statement->text(0)];
     changed.instances.insert(statement->integer(1));
   }
 }
@@ -61,6 +61,35 @@ Result<bool> exists(Connection& db, std::string_view sql, const std::vector<Valu
   auto statement = db.prepare(sql, values);
   if (!statement) return tl::unexpected(statement.error());
   return statement->step();
+}
+
+Result<void> add_to_totals(Connection& db, std::string_view what,
+                           const std::map<std::string, std::size_t>& destinations) {
+  for (const auto& [destination, rows] : destinations) {
+    if (auto added = add_to_total(db, what, destination, rows); !added) return added;
+  }
+  return {};
+}
+
+// What others take the place of, once the sums have it.
+Result<std::size_t> remove_quarantined(Connection& db, std::string_view which, std::int64_t key) {
+  auto removed = db.prepare("DELETE FROM deliveries WHERE state = 'quarantined' AND " +
+                                std::string(which) + " = ? RETURNING destination",
+                            {key});
+  if (!removed) return tl::unexpected(removed.error());
+  std::map<std::string, std::size_t> destinations;
+  std::size_t rows = 0;
+  for (;;) {
+    const auto row = removed->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) break;
+    ++destinations[removed->text(0)];
+    ++rows;
+  }
+  if (auto counted = add_to_totals(db, total::kRerouted, destinations); !counted) {
+    return tl::unexpected(counted.error());
+  }
+  return rows;
 }
 
 // Unless the instance has one for this destination, or for none by this route.
@@ -75,7 +104,7 @@ Result<void> add_if_new(Connection& db, std::int64_t instance, const DeliveryRow
   auto inserted = insert_deliveries(db, instance, {delivery}, now);
   if (!inserted) return inserted;
   ++changed.rows;
-  changed.destinations.insert(delivery.destination);
+  ++changed.destinations[delivery.destination];
   return {};
 }
 
@@ -169,9 +198,14 @@ Result<Changed> retry(Connection& db, const QueueFilter& filter, Time now) {
 
 Result<Changed> discard(Connection& db, const QueueFilter& filter, std::string_view reason,
                         Time now) {
-  return update(db, "state = 'discarded', reason = ?", reason,
-                "d.state IN ('ready', 'deferred', 'held', 'quarantined')", conditions_of(filter),
-                now);
+  auto ended =
+      update(db, "state = 'discarded', reason = ?", reason,
+             "d.state IN ('ready', 'deferred', 'held', 'quarantined')", conditions_of(filter), now);
+  if (!ended) return ended;
+  if (auto counted = add_to_totals(db, "discarded", ended->destinations); !counted) {
+    return tl::unexpected(counted.error());
+  }
+  return ended;
 }
 
 Result<bool> has_reroutes(Connection& db) {
@@ -215,10 +249,9 @@ Result<Changed> reroute(Connection& db, std::string_view instance_id,
   if (auto settled = settle_again(db, found->front(), deliveries, rules); !settled) {
     return tl::unexpected(settled.error());
   }
-  auto removed =
-      db.run("DELETE FROM deliveries WHERE instance = ? AND state = 'quarantined'", {instance});
+  const auto removed = remove_quarantined(db, "instance", instance);
   if (!removed) return tl::unexpected(removed.error());
-  if (db.changed_rows() == 0) return refuse("has nothing quarantined");
+  if (*removed == 0) return refuse("has nothing quarantined");
   Changed changed;
   changed.instances.insert(instance);
   for (const DeliveryRow& delivery : deliveries) {
@@ -241,7 +274,7 @@ Result<Changed> release_quarantined(Connection& db, const QueueFilter& filter,
     DeliveryRow released = entry.entry.delivery;
     const std::vector<std::string> destinations = release.destinations(released.route);
     if (destinations.empty()) continue;
-    auto removed = db.run("DELETE FROM deliveries WHERE delivery = ?", {entry.delivery});
+    const auto removed = remove_quarantined(db, "delivery", entry.delivery);
     if (!removed) return tl::unexpected(removed.error());
     released.state = DeliveryState::ready;
     released.released =

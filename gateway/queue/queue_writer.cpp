@@ -275,12 +275,18 @@ Result<void> QueueWriter::sync_names(Attempt& made) const {
   return synced;
 }
 
+// The instances that an operation finished are counted with it.
+//
 // An operation that is refused (a known id, nothing to reroute) leaves no trace; an
 // error of the file ends the whole batch.
 Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects) {
   if (auto begun = db_->run("SAVEPOINT operation"); !begun) return begun;
   Effects own;
   pending.result = pending.operation.apply(*db_, own);
+  if (pending.result) {
+    pending.result =
+        rows::add_to_total(*db_, rows::total::kFinished, "", own.instances_done.size());
+  }
   if (pending.result) {
     std::move(own.signals.begin(), own.signals.end(), std::back_inserter(effects.signals));
     std::move(own.instances_done.begin(), own.instances_done.end(),

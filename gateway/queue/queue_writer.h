@@ -42,7 +42,7 @@ namespace sluice {
 
 struct Effects {
   std::vector<std::function<void(WorkSignal&)>> signals;
-  std::vector<std::string> instances_done;
+  std::vector<std::string> instances_done;  // each once: their last delivery ended just now
 };
 
 struct Operation {

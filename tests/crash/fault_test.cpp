@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include "tests/crash/generated.h"
 #include "tests/deliver/scripted_pacs.h"
@@ -97,6 +98,37 @@ TEST_F(Fault, OfADatabaseIsFoundAtTheStart) {
                              "it"));
   EXPECT_EQ(send(2), kOutOfResources);
   EXPECT_THAT(gateway_.run({"fault", "show"}).out, HasSubstr("ledger.db"));
+  EXPECT_EQ(gateway_.stop(), 0);
+}
+
+// A row that vanishes takes an image with it that nobody would miss.
+TEST_F(Fault, OfTheQueuesSumIsToldAtTheStartAndByItsCommand) {
+  pacs_.greet(Greeting::reject_transient);
+  gateway_.start();
+  EXPECT_EQ(send(1), 0U);
+  EXPECT_EQ(send(2), 0U);
+  const Finished right = gateway_.run({"queue", "sum"});
+  EXPECT_EQ(right.exit_code, 0);
+  EXPECT_THAT(right.out, HasSubstr("accepted 2 = delivered 0"));
+  EXPECT_EQ(gateway_.stop(), 0);
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((gateway_.data_dir() + "/queue.db").c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(
+      sqlite3_exec(db, "DELETE FROM deliveries WHERE delivery = 1", nullptr, nullptr, nullptr),
+      SQLITE_OK);
+  sqlite3_close(db);
+  const Finished wrong = gateway_.run({"queue", "sum"});
+  EXPECT_EQ(wrong.exit_code, 4);
+  EXPECT_THAT(wrong.out, HasSubstr("accepted 2 = delivered 0"));
+  EXPECT_THAT(wrong.out, HasSubstr("waiting 1"));
+  EXPECT_THAT(wrong.out, HasSubstr("DOES NOT ADD UP"));
+  EXPECT_EQ(gateway_.run({"queue", "sum", "--json"}).json().at("adds_up"), false);
+  gateway_.start();
+  EXPECT_TRUE(gateway_.wait_for_lines(
+      "the queue's sum does not add up: what was accepted is not all there; keep a copy of "
+      "data_dir and see `sluice queue sum`",
+      2))
+      << gateway_.log();
   EXPECT_EQ(gateway_.stop(), 0);
 }
 

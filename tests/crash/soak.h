@@ -204,13 +204,18 @@ class Soak {
       point = "a moment of chance";
     }
     const auto how = ended ? ended : process->wait();
-    if (how != -SIGKILL) {
+    // The start told of what the life before it had left.
+    if (how != -SIGKILL || !adds_up(*process)) {
       report.trouble = ended_by_itself(how, *process) + " (" + fault + ")";
       return;
     }
     ++report.kills;
     if (is_cut) ++report.power_cuts;
     ++report.points[point];
+  }
+
+  static bool adds_up(const Process& process) {
+    return process.output().find("does not add up") == std::string::npos;
   }
 
   // Each sender has instances of its own, and sends one until it is acknowledged.
@@ -251,6 +256,8 @@ class Soak {
     if (listens && !wait_until(is_done, std::chrono::seconds(120))) {
       report.trouble = "not everything is delivered: " + process->output() + rests;
     }
+    if (listens && report.trouble.empty()) report.trouble = wrong_sum();
+    if (!adds_up(*process)) report.trouble += process->output();
     process->signal(SIGTERM);
     const auto exit_code = process->wait();
     if (exit_code != 0 && report.trouble.empty()) {
@@ -267,6 +274,20 @@ class Soak {
     const auto listed = nlohmann::json::parse(list.output(), nullptr, false);
     const bool nothing = listed.is_object() && listed.at("deliveries").empty();
     return nothing ? std::string() : list.output();
+  }
+
+  // What is wrong with the sums once all is delivered; "": nothing. The PACS has counted too.
+  [[nodiscard]] std::string wrong_sum() const {
+    Process list({SLUICE_WITH_FAULTS, "queue", "sum", "--json", "--config", config_file()});
+    static_cast<void>(list.wait());
+    const auto sums = nlohmann::json::parse(list.output(), nullptr, false);
+    const std::size_t arrived = oracle_.table().delivered;
+    const bool right = sums.is_object() && sums.at("adds_up") &&
+                       sums.at("instances").at("accepted") == arrived &&
+                       (arrived == 0 || (sums.at("deliveries").size() == 1 &&
+                                         sums.at("deliveries").at(0).at("delivered") == arrived));
+    if (right) return {};
+    return "wrong sums, " + std::to_string(arrived) + " arrived: " + list.output();
   }
 
   void say(const Report& report) const {

@@ -10,7 +10,8 @@
 namespace sluice {
 namespace {
 
-// As version 0.1.0 made and filled it: one delivery waits, one is done.
+// As version 0.1.0 made and filled it: one delivery waits, one is done. And, as a later one
+// could have left them, one was replaced and one discarded.
 constexpr const char* kVersion1 = R"(
 PRAGMA journal_mode = WAL;
 CREATE TABLE instances(
@@ -53,10 +54,16 @@ CREATE TABLE deliveries(
 CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
 INSERT INTO instances VALUES
   (7, 'a', 1700000000123456, 'CT1', 'SLUICE', '192.0.2.1', 'main', '1.2.840.10008.5.1.4.1.1.2',
-   '1.2.3.a', '1.2.3', '1.2.3.4', '1.2.840.10008.1.2.1', 300, 5000, 'digest', 1);
+   '1.2.3.a', '1.2.3', '1.2.3.4', '1.2.840.10008.1.2.1', 300, 5000, 'digest', 1),
+  (8, 'done', 1700000000123456, 'CT1', 'SLUICE', '192.0.2.1', 'main', '1.2.840.10008.5.1.4.1.1.2',
+   '1.2.3.d', '1.2.3', '1.2.3.4', '1.2.840.10008.1.2.1', 300, 5000, 'digest', 0);
 INSERT INTO deliveries VALUES
   (1, 7, 'all', 'pacs', 'sending', '', '', 3, 1, 0, 0, 1700000000123456, 0),
-  (2, 7, 'all', 'archive', 'delivered', '', '0000', 1, 0, 0, 0, 1700000000123456, 0);
+  (2, 7, 'all', 'archive', 'delivered', '', '0000', 1, 0, 0, 0, 1700000000123456, 0),
+  (3, 8, 'all', 'pacs', 'discarded', 'sent again as b, which took its place; before: ', '', 1, 0,
+   0, 0, 1700000000123456, 0),
+  (4, 8, 'all', 'archive', 'discarded', 'discarded by anna: test', '', 1, 0, 0, 0,
+   1700000000123456, 0);
 PRAGMA application_id = 0x534C5155;
 PRAGMA user_version = 1;
 )";
@@ -90,13 +97,32 @@ TEST(QueueFormat, TakesOverAFileOfVersion1WithItsRows) {
   EXPECT_EQ(listed->front().instance.user_name, row.user_name);
 }
 
+TEST(QueueFormat, CountsWhatAnOlderFileHasForTheSums) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("queue.db");
+  make_version_1(path);
+  const auto queue = test::open_queue(path);
+  const auto sums = queue->sums();
+  ASSERT_TRUE(sums) << sums.error().message;
+  EXPECT_TRUE(sums->add_up());
+  EXPECT_EQ(sums->instances.accepted, 2U);
+  EXPECT_EQ(sums->instances.finished, 1U);
+  ASSERT_EQ(sums->deliveries.size(), 2U);
+  EXPECT_EQ(sums->deliveries[0].destination, "archive");
+  EXPECT_EQ(sums->deliveries[0].delivered, 1U);
+  EXPECT_EQ(sums->deliveries[0].discarded, 1U);
+  EXPECT_EQ(sums->deliveries[1].ready, 1U);
+  EXPECT_EQ(sums->deliveries[1].replaced, 1U);
+  EXPECT_EQ(sums->deliveries[1].discarded, 0U);
+}
+
 TEST(QueueFormat, TakesAVersion1FileBesideAGatewayToo) {
   const test::TemporaryFolder folder;
   const std::string path = folder.path("queue.db");
   make_version_1(path);
   const auto beside = Queue::open_beside(path);
   ASSERT_TRUE(beside) << beside.error().message;
-  EXPECT_EQ((*beside)->list({})->size(), 2U);
+  EXPECT_EQ((*beside)->list({})->size(), 4U);
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ using ::testing::IsEmpty;
 class QueueTest : public ::testing::Test {
  protected:
   void SetUp() override { reopen(); }
+  void TearDown() override { EXPECT_TRUE(queue_ == nullptr || check_sums(*queue_)); }
   void reopen() {
     queue_.reset();
     queue_ = open_queue(path(), done_.hooks());

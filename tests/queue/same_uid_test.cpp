@@ -43,6 +43,7 @@ SameUidRules rules(OtherBytes other_bytes = OtherBytes::quarantine) {
 
 class SameUid : public ::testing::Test {
  protected:
+  void TearDown() override { EXPECT_TRUE(check_sums(*queue_)); }
   // What the queue asks to be looked at is sound, unless it is named.
   Added add(const InstanceRow& row, const std::vector<DeliveryRow>& deliveries,
             SameUidRules with = rules(), const std::string& unsound = "") {

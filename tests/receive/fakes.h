@@ -68,6 +68,7 @@ class FakeQueue : public Queue {
     return found;
   }
   Result<std::vector<Count>> counts() override { return std::vector<Count>(); }
+  Result<Sums> sums() override { return Sums{}; }
   Result<std::vector<std::string>> unfinished_instances() override {
     return std::vector<std::string>();
   }
