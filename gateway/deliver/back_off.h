@@ -20,4 +20,16 @@ namespace sluice {
   return std::chrono::milliseconds(spread(random));
 }
 
+// How many failures had led to this wait, so that a restart goes on from there: never fewer,
+// perhaps one more; 0 for none.
+[[nodiscard]] inline int failures_before(std::chrono::milliseconds wait,
+                                         std::chrono::milliseconds least) {
+  if (wait.count() <= 0) return 0;
+  int failures = 1;
+  for (long long whole = std::max<long long>(1, least.count()); whole <= wait.count(); whole *= 2) {
+    ++failures;
+  }
+  return failures;
+}
+
 }  // namespace sluice

@@ -39,7 +39,13 @@ class Dispatcher::State {
 
   void start() {
     report_removed_destinations();
-    for (const auto& lane : lanes_) lane->start();
+    auto waits = queue_.longest_waits();
+    if (!waits) {
+      log::error("pauses begin anew: the queue cannot be asked for the last ones",
+                 {{"reason", waits.error().message}});
+      waits.emplace();
+    }
+    for (std::size_t n = 0; n < lanes_.size(); ++n) lanes_[n]->start((*waits)[names_[n]]);
   }
 
   bool stop(steady_clock::time_point deadline) {

@@ -119,7 +119,8 @@ Lane::Lane(const config::Destination& destination, Services services)
   }
 }
 
-void Lane::start() {
+void Lane::start(milliseconds last_wait) {
+  failures_ = failures_before(last_wait, destination_.retry_min);
   threads_.reserve(senders_.size());
   for (const auto& sender : senders_) {
     const std::lock_guard lock(mutex_);

@@ -41,8 +41,10 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  // A worker that cannot be started is logged; the others do its work.
-  void start();
+  // A worker that cannot be started is logged; the others do its work. `last_wait` is the
+  // longest that its deliveries were told to wait before a restart: should the first attempt
+  // fail again, the pauses go on growing from there.
+  void start(std::chrono::milliseconds last_wait = {});
 
   void ask_to_stop();
   // True when all workers have ended.

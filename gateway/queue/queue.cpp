@@ -163,6 +163,11 @@ class SqliteQueue final : public Queue {
     return rows::sums(*reading_);
   }
 
+  Result<std::map<std::string, std::chrono::milliseconds>> longest_waits() override {
+    const std::lock_guard lock(reading_mutex_);
+    return rows::longest_waits(*reading_);
+  }
+
   Result<std::vector<std::string>> unfinished_instances() override {
     const std::lock_guard lock(reading_mutex_);
     return rows::unfinished_instances(*reading_);

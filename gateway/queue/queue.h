@@ -31,6 +31,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -192,6 +193,10 @@ class Queue {
   [[nodiscard]] virtual Result<std::vector<Count>> counts() = 0;
   // Of all that was ever accepted; of one moment.
   [[nodiscard]] virtual Result<Sums> sums() = 0;
+  // By destination, the longest wait of those that are deferred and were never refused:
+  // how long it was left alone at last.
+  [[nodiscard]] virtual Result<std::map<std::string, std::chrono::milliseconds>>
+  longest_waits() = 0;
   // The ids of all instances whose file must exist.
   [[nodiscard]] virtual Result<std::vector<std::string>> unfinished_instances() = 0;
 

@@ -372,6 +372,21 @@ Result<std::vector<Waiting>> waiting(Connection& db, Time now) {
   }
 }
 
+// The wait of one that was refused grows with its own failures and says nothing of the rest.
+Result<std::map<std::string, std::chrono::milliseconds>> longest_waits(Connection& db) {
+  auto row = db.prepare(
+      "SELECT destination, max(retry_after_ms) FROM deliveries "
+      "WHERE state = 'deferred' AND failures = 0 GROUP BY destination");
+  if (!row) return tl::unexpected(row.error());
+  std::map<std::string, std::chrono::milliseconds> waits;
+  for (;;) {
+    const auto more = row->step();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return waits;
+    waits[row->text(0)] = std::chrono::milliseconds(row->integer(1));
+  }
+}
+
 Result<std::vector<std::string>> unfinished_instances(Connection& db) {
   return read_ids(db,
                   "SELECT id FROM instances WHERE sequence IN (SELECT instance FROM deliveries "

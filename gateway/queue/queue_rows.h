@@ -85,6 +85,8 @@ struct Finished {
 // Undoes what a stopped gateway left half done: `sending`, and reroutes.
 [[nodiscard]] Result<void> recover(Connection& db, Time now);
 [[nodiscard]] Result<std::vector<Waiting>> waiting(Connection& db, Time now);
+[[nodiscard]] Result<std::map<std::string, std::chrono::milliseconds>> longest_waits(
+    Connection& db);
 
 [[nodiscard]] Result<std::vector<std::string>> unfinished_instances(Connection& db);
 // Instances that need their file no longer and are said to have one.

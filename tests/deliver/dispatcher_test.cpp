@@ -264,6 +264,29 @@ TEST(Dispatcher, CountsFailuresOverARestart) {
   EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
 }
 
+// Else a gateway that is restarted often would never leave alone a PACS that is away.
+TEST(Dispatcher, GoesOnWithTheGrowingPausesOfADestinationOverARestart) {
+  constexpr milliseconds kLeast{20};
+  GatewayParts parts("\n[[destination]]\nname = \"away\"\naddress = \"dicom://PACS@127.0.0.1:" +
+                     std::to_string(free_port()) +
+                     "\"\nassociations = 1\nretry_min = \"20ms\"\nretry_max = \"1h\"\n" +
+                     route("\"away\""));
+  const std::string id = parts.receive(small_instance("1.2.3"), {"away"});
+  const auto attempts = [&] { return parts.delivery(id, "away").attempts; };
+  auto dispatcher = dispatch(parts);
+  EXPECT_TRUE(wait_until([&] { return attempts() >= 4; }));
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  dispatcher.reset();
+  const int before = attempts();
+  parts.reopen();
+  dispatcher = dispatch(parts);
+  EXPECT_TRUE(wait_until([&] { return attempts() > before; }));
+  const DeliveryRow row = parts.delivery(id, "away");
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  // Its failures before were so many that the least of this pause is more than this.
+  EXPECT_GE(row.next_attempt - row.updated_at, kLeast * (1 << (before - 1)));
+}
+
 TEST(Dispatcher, LetsARunningInstanceFinishAndReleasesTheRest) {
   std::atomic<bool> begun = false;
   std::atomic<bool> go_on = false;

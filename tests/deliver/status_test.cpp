@@ -76,6 +76,16 @@ TEST(BackOff, DoublesUpToItsLimitWithJitter) {
   }
 }
 
+TEST(BackOff, TellsByAWaitHowManyFailuresLedToIt) {
+  constexpr milliseconds kLeast{20};
+  EXPECT_EQ(failures_before(milliseconds(0), kLeast), 0);
+  for (int failures = 1; failures < 20; ++failures) {
+    const int found = failures_before(back_off(failures, kLeast, std::chrono::hours(24)), kLeast);
+    EXPECT_GE(found, failures);
+    EXPECT_LE(found, failures + 1);
+  }
+}
+
 TEST(BackOff, IsNeverNothing) {
   EXPECT_GE(back_off(1, milliseconds(0), milliseconds(0)).count(), 0);
   EXPECT_LE(back_off(1, milliseconds(0), milliseconds(0)).count(), 1);

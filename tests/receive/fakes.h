@@ -69,6 +69,9 @@ class FakeQueue : public Queue {
   }
   Result<std::vector<Count>> counts() override { return std::vector<Count>(); }
   Result<Sums> sums() override { return Sums{}; }
+  Result<std::map<std::string, std::chrono::milliseconds>> longest_waits() override {
+    return std::map<std::string, std::chrono::milliseconds>();
+  }
   Result<std::vector<std::string>> unfinished_instances() override {
     return std::vector<std::string>();
   }
