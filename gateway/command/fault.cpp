@@ -40,8 +40,13 @@ std::string now_text() {
 std::optional<std::string> read_fault(const std::string& data_dir) {
   std::error_code error;
   if (!std::filesystem::exists(file_of(data_dir), error) && !error) return std::nullopt;
-  std::ifstream file(file_of(data_dir), std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
+  std::string text;
+  try {
+    std::ifstream file(file_of(data_dir), std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  } catch (const std::ios_base::failure&) {
+    text.clear();  // the disk does not give it: that it is there is enough
+  }
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (!text.empty()) return text;
   return file_of(data_dir) + " cannot be read" + (error ? ": " + error.message() : "");

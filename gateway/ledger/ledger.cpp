@@ -156,7 +156,7 @@ class SqliteLedger final : public Ledger {
     }
     if (auto known = find_in(replacements_, key)) return answer(*known);
     const std::lock_guard lock(db_mutex_);
-    auto first = rows::find_first_replacement(*db_, scope, before);
+    auto first = checked(rows::find_first_replacement(*db_, scope, before));
     if (!first) return tl::unexpected(first.error());
     // That there is none is not remembered: another process may record one.
     if (!*first) return std::nullopt;
@@ -167,7 +167,7 @@ class SqliteLedger final : public Ledger {
 
   Result<std::vector<UidReplacement>> lookup(std::string_view uid) override {
     const std::lock_guard lock(db_mutex_);
-    return rows::lookup(*db_, uid);
+    return checked(rows::lookup(*db_, uid));
   }
 
   Result<void> commit() override {
@@ -214,6 +214,16 @@ class SqliteLedger final : public Ledger {
     return found == nullptr ? std::nullopt : std::optional(*found);
   }
 
+  // With db_mutex_ held. A file that is damaged, or that the disk does not give (SQLite says
+  // the same of both), is the store's trouble and not the instance's: it must be neither
+  // refused nor held for it.
+  template <typename Value>
+  Result<Value> checked(Result<Value> answer) {
+    if (answer || answer.error().code != ErrorCode::corrupt) return answer;
+    if (!is_faulted()) take_back(answer.error());
+    return failure(ErrorCode::transient, answer.error().message);
+  }
+
   // With db_mutex_ held: what stands in the file, else a new decision. Looks again after
   // BEGIN, since another process may have decided meanwhile.
   template <typename Value, typename Find, typename Make>
@@ -221,7 +231,7 @@ class SqliteLedger final : public Ledger {
                        const Make& make) {
     bool begun = false;
     for (;;) {
-      auto found = find();
+      auto found = checked(find());
       if (found && !*found && is_faulted()) found = tl::unexpected(faulted_error());
       if (!found || *found) {
         if (begun) db_->roll_back();  // nothing was decided in it
@@ -242,7 +252,7 @@ class SqliteLedger final : public Ledger {
       } else if (begun) {
         db_->roll_back();
       }
-      return made;
+      return checked(std::move(made));
     }
     const std::lock_guard lock(state_mutex_);
     ++decided_;
@@ -316,7 +326,7 @@ class SqliteLedger final : public Ledger {
     count("sluice_ledger_errors_total", {{"reason", why == Failure::full   ? "disk full"
                                                     : why == Failure::busy ? "locked"
                                                                            : "fault"}});
-    log::error("ledger write failed", {{"error", error.message}});
+    log::error("ledger failed", {{"error", error.message}});
     if (!passes && on_fault_) on_fault_("ledger: " + error.message);
   }
 

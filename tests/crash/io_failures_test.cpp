@@ -112,9 +112,13 @@ bool fail_nth(const Failing& how, int nth) {
   site.hold_deliveries(false);
   bool fired = false;
   {
-    const FailingCall failing(how.call, how.error_number, nth, how.from_then_on);
+    // The program's own libraries and terminals are read too, and are another matter.
+    const FailingCall failing(how.call, how.error_number, nth, how.from_then_on,
+                              how.call == Call::read ? site.data_dir() : "");
     if (const auto gateway = site.start()) {
       EXPECT_TRUE(site.send(*gateway, 20, 3)) << "acknowledged on a disk that had failed";
+      // Once more: whether it is a duplicate is asked of the disk.
+      EXPECT_TRUE(site.send(*gateway, 20, 1)) << "acknowledged on a disk that had failed";
       // Deliveries may go on or not; that they do not is found out below.
       static_cast<void>(wait_until([&] { return site.oracle().is_complete(); },
                                    std::chrono::milliseconds(FailingCall::fired() ? 100 : 5000)));
@@ -176,6 +180,8 @@ INSTANTIATE_TEST_SUITE_P(Disk, IoFailure,
                                          Failing{"RenameOnce", Call::renameat, EIO, false},
                                          Failing{"UnlinkOnce", Call::unlinkat, EIO, false},
                                          Failing{"UnlinkForGood", Call::unlinkat, EIO, true},
+                                         Failing{"ReadOnce", Call::read, EIO, false},
+                                         Failing{"ReadForGood", Call::read, EIO, true},
                                          Failing{"WriteFullOnce", Call::write, ENOSPC, false},
                                          Failing{"WriteFullForGood", Call::write, ENOSPC, true},
                                          Failing{"OpenFullForGood", Call::open, ENOSPC, true},

@@ -318,6 +318,25 @@ TEST_F(LedgerTest, FailedSyncFaultsButWhatWasDurableIsStillAnswered) {
   EXPECT_TRUE(ledger_->commit()) << "all that was answered since is durable";
 }
 
+// SQLite says of a read that fails what it says of a damaged file. No image is to blame.
+TEST_F(LedgerTest, FailedReadFaultsAndIsNoFaultOfTheInstance) {
+  EXPECT_EQ(number(series("old", 5)), 5);
+  ASSERT_TRUE(ledger_->commit());
+  ledger_.reset();
+  int told = 0;
+  ledger_ = std::move(*open_ledger(path(), [&](const std::string&) { ++told; }));
+  {
+    const FailingCall failing(Call::read, EIO, 1, true);
+    const auto given = ledger_->series_number(series("old", 5));
+    ASSERT_FALSE(given);
+    EXPECT_EQ(given.error().code, ErrorCode::transient);
+    EXPECT_TRUE(failing.fired());
+  }
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(number(series("old", 5)), 5) << "deliveries go on where it can be read";
+  EXPECT_FALSE(ledger_->series_number(series("newer", 6)));
+}
+
 TEST_F(LedgerTest, FaultIsToldToEveryThreadThatSawADecisionTakenBackAndToNoOther) {
   EXPECT_EQ(number(series("old", 5)), 5);
   ASSERT_TRUE(ledger_->commit());

@@ -43,7 +43,8 @@ template <typename Path>
 Fate fate_of(Call call, const Path& path) {
   FailurePlan& plan = disk().plan;
   const Call planned = plan.call;
-  if (planned != call && (planned != Call::any || call == Call::send)) return Fate::go_on;
+  const bool is_change = call != Call::send && call != Call::read;
+  if (planned != call && (planned != Call::any || !is_change)) return Fate::go_on;
   if (!plan.path.empty() && path().find(plan.path) == std::string::npos) return Fate::go_on;
   const int left = --plan.countdown;
   if (left > 0 || (left < 0 && !plan.from_then_on)) return Fate::go_on;
@@ -117,6 +118,27 @@ long write_on(int file, const void* bytes, std::size_t length) {
       real, nothing);
 }
 
+bool is_regular(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+// Sockets and pipes are read by the same calls.
+template <typename Real>
+long read_file(int file, const Real& real) {
+  if (disk().plan.call != Call::read || !is_regular(file)) return real();
+  return call_disk(
+      Call::read, [&] { return path_of(file); }, nothing, real, nothing);
+}
+
+long read_on(int file, void* bytes, std::size_t length) {
+  return read_file(file, [&] { return syscall(SYS_read, file, bytes, length); });
+}
+
+long read_at(int file, void* bytes, std::size_t length, off_t offset) {
+  return read_file(file, [&] { return syscall(SYS_pread64, file, bytes, length, offset); });
+}
+
 long sync(Call call, int file) {
   return call_disk(
       call, [&] { return path_of(file); }, nothing,
@@ -145,10 +167,8 @@ long system_open(int folder, const char* name, int flags, unsigned mode) {
 #endif
 
 bool is_open_for_writing(int file) {
-  struct stat status {};
   const int flags = ::fcntl(file, F_GETFL);
-  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && ::fstat(file, &status) == 0 &&
-         S_ISREG(status.st_mode);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && is_regular(file);
 }
 
 long close_file(int file) {
@@ -223,7 +243,7 @@ long allocate(int file, int mode, off_t offset, off_t length) {
 }
 
 Call parse_call(const std::string& name) {
-  constexpr std::array<std::pair<std::string_view, Call>, 12> kNames{
+  constexpr std::array<std::pair<std::string_view, Call>, 13> kNames{
       {{"open", Call::open},
        {"write", Call::write},
        {"truncate", Call::truncate},
@@ -235,6 +255,7 @@ Call parse_call(const std::string& name) {
        {"link", Call::linkat},
        {"unlink", Call::unlinkat},
        {"send", Call::send},
+       {"read", Call::read},
        {"any", Call::any}}};
   for (const auto& [known, call] : kNames) {
     if (known == name) return call;
@@ -299,6 +320,9 @@ int failing_open(const char* name, int flags, ...) __asm__("open");
 int failing_open64(const char* name, int flags, ...) __asm__("open64");
 int failing_openat(int folder, const char* name, int flags, ...) __asm__("openat");
 int failing_openat64(int folder, const char* name, int flags, ...) __asm__("openat64");
+ssize_t failing_read(int file, void* bytes, size_t length) __asm__("read");
+ssize_t failing_pread(int file, void* bytes, size_t length, off_t offset) __asm__("pread");
+ssize_t failing_pread64(int file, void* bytes, size_t length, off64_t offset) __asm__("pread64");
 ssize_t failing_write(int file, const void* bytes, size_t length) __asm__("write");
 ssize_t failing_pwrite(int file, const void* bytes, size_t length, off_t offset) __asm__("pwrite");
 ssize_t failing_pwrite64(int file, const void* bytes, size_t length,
@@ -344,6 +368,16 @@ int failing_openat(int folder, const char* name, int flags, ...) {
 }
 int failing_openat64(int folder, const char* name, int flags, ...) {
   SLUICE_OPEN(folder);
+}
+
+ssize_t failing_read(int file, void* bytes, size_t length) {
+  return sluice::test::read_on(file, bytes, length);
+}
+ssize_t failing_pread(int file, void* bytes, size_t length, off_t offset) {
+  return sluice::test::read_at(file, bytes, length, offset);
+}
+ssize_t failing_pread64(int file, void* bytes, size_t length, off64_t offset) {
+  return sluice::test::read_at(file, bytes, length, offset);
 }
 
 ssize_t failing_write(int file, const void* bytes, size_t length) {

@@ -34,7 +34,8 @@ enum class Call {
   linkat,
   unlinkat,
   send,  // sendmsg
-  any,   // each of the above but send
+  read,  // of a regular file
+  any,   // each of the above but send and read, which change nothing
 };
 
 enum class Action { fail, kill, cut };
@@ -61,8 +62,11 @@ void read_environment();
 // While it lives, the nth call from now on fails, and later ones when asked.
 class FailingCall {
  public:
-  FailingCall(Call call, int error_number, int nth = 1, bool from_then_on = false) {
+  // `path`: as FailurePlan has it.
+  FailingCall(Call call, int error_number, int nth = 1, bool from_then_on = false,
+              const std::string& path = "") {
     FailurePlan& plan = failure_plan();
+    plan.path = path;
     plan.action = Action::fail;
     plan.countdown = nth;
     plan.error_number = error_number;
