@@ -22,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr int kBusyTimeoutMs = 10'000;
 
 Failure failure_of(int code) {
+  // The index of the write-ahead log, made anew after each crash: nothing durable is in it.
+  if (code == SQLITE_IOERR_SHMSIZE) return Failure::full;
   switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -44,8 +46,8 @@ Error describe(const std::string& path, int code, const std::string& message) {
     case Failure::corrupt:
       return {ErrorCode::corrupt,
               text +
-                  "; restore the file from a backup, or move it and its -wal file away to "
-                  "start with an empty one"};
+                  "; look first whether the disk fails to read it (dmesg). Else restore the file "
+                  "from a backup, or move it and its -wal file away to start with an empty one"};
     case Failure::constraint:
       return {ErrorCode::permanent, text};
     case Failure::full:

@@ -10,6 +10,7 @@
 #include "gateway/base/sqlite.h"
 #include "gateway/command/fault.h"
 #include "gateway/deliver/payload.h"
+#include "gateway/queue/disk_reserve.h"
 #include "gateway/receive/delivery_rows.h"
 
 namespace sluice::command {
@@ -47,7 +48,21 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
   return gateway;
 }
 
+// A database that was closed in order must make its log anew, also on a disk that is full:
+// what waits can go out only when the gateway starts.
 Result<void> RunningGateway::open_stores() {
+  auto opened = try_to_open_stores();
+  if (!opened && opened.error().code == ErrorCode::transient &&
+      DiskReserve::give_back_of(queue_file(setup_.config))) {
+    opened = try_to_open_stores();
+  }
+  return opened;
+}
+
+Result<void> RunningGateway::try_to_open_stores() {
+  queue_.reset();
+  ledger_.reset();
+  spool_.reset();
   const config::Gateway& gateway = setup_.config.gateway;
   const auto on_fault = [this](const std::string& reason) { fault(reason); };
   auto spool = Spool::open(spool_folder(setup_.config),
@@ -60,6 +75,10 @@ Result<void> RunningGateway::open_stores() {
                {{"reason", *lasting},
                 {"advice", "check disk and file system, then `sluice fault clear`, then restart"}});
   }
+  // Before the queue, which takes its reserve at once.
+  auto ledger = open_ledger(ledger_file(setup_.config), on_fault);
+  if (!ledger) return tl::unexpected(ledger.error());
+  ledger_ = std::move(*ledger);
   Queue::Hooks hooks;
   hooks.before_commit = [this] { return spool_->sync_directory(); };
   hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
@@ -67,9 +86,6 @@ Result<void> RunningGateway::open_stores() {
   auto queue = Queue::open(queue_file(setup_.config), std::move(hooks));
   if (!queue) return tl::unexpected(queue.error());
   queue_ = std::move(*queue);
-  auto ledger = open_ledger(ledger_file(setup_.config), on_fault);
-  if (!ledger) return tl::unexpected(ledger.error());
-  ledger_ = std::move(*ledger);
   return {};
 }
 

@@ -58,6 +58,7 @@ class RunningGateway {
   explicit RunningGateway(Setup setup)
       : setup_(std::move(setup)), age_watch_(setup_.config.gateway), certificates_(setup_.config) {}
   [[nodiscard]] Result<void> open_stores();
+  [[nodiscard]] Result<void> try_to_open_stores();
   void fault(const std::string& reason) noexcept;
   void check_databases() noexcept;
   [[nodiscard]] Result<void> start_network(std::vector<net::InheritedSocket> inherited);

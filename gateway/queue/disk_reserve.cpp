@@ -27,6 +27,12 @@ void DiskReserve::take() {
   if (!held_) ::unlink(path_.c_str());
 }
 
+bool DiskReserve::give_back_of(const std::string& database) {
+  if (::unlink(path_of(database).c_str()) != 0) return false;
+  log::warning("disk full: reserve given back to the queue", {{"path", path_of(database)}});
+  return true;
+}
+
 void DiskReserve::give_back() {
   if (!held_) return;
   held_ = false;

@@ -18,6 +18,13 @@ class DiskReserve {
   void take();
   void give_back();
 
+  // Of a process that has ended, lest a full disk keep the next one from starting. False when
+  // there is none.
+  [[nodiscard]] static bool give_back_of(const std::string& database);
+  [[nodiscard]] static std::string path_of(const std::string& database) {
+    return database + "-reserve";
+  }
+
  private:
   std::string path_;
   std::int64_t bytes_;

@@ -31,7 +31,7 @@ QueueWriter::QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connec
                          Queue::Hooks hooks, WorkSignal& signal, bool threaded)
     : db_(std::move(db)), hooks_(std::move(hooks)), signal_(signal), threaded_(threaded) {
   if (!threaded_) return;
-  reserve_.emplace(path + "-reserve", kReserveBytes);
+  reserve_.emplace(DiskReserve::path_of(path), kReserveBytes);
   thread_ = std::thread([this] { run_thread(); });
 }
 
