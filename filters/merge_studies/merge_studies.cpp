@@ -53,7 +53,9 @@ class MergeStudies : public Filter {
   }
 
  private:
-  // Every value of the key behind its length, so that no two keys read the same.
+  // Every value of the key behind its length, so that no two keys read the same. Of an
+  // attribute that comes twice with different values nobody knows which one is meant: to
+  // merge by either could make one study of two patients.
   std::optional<std::string> key_of(const Instance& instance) const {
     std::string key;
     const auto append = [&](const std::string& value) {
@@ -61,10 +63,13 @@ class MergeStudies : public Filter {
     };
     for (const Tag tag : options_.key) {
       const std::string value = instance.text(tag);
-      if (value.empty()) return std::nullopt;
+      if (value.empty() || instance.is_ambiguous(tag)) return std::nullopt;
       append(value);
     }
-    for (const Tag tag : options_.qualifiers) append(instance.text(tag));
+    for (const Tag tag : options_.qualifiers) {
+      if (instance.is_ambiguous(tag)) return std::nullopt;
+      append(instance.text(tag));
+    }
     return key;
   }
 

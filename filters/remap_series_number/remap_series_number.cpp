@@ -47,10 +47,7 @@ struct SeriesNumber {
   std::int32_t number = 0;  // when there is no defect
 };
 
-SeriesNumber read(const Instance& instance) {
-  const auto value = instance.patch().value(tags::kSeriesNumber);
-  if (!value) return {Defect::absent};
-  const std::string text = instance.text(tags::kSeriesNumber);
+SeriesNumber read(const std::string& text) {
   if (text.empty()) return {Defect::empty};
   if (text.find('\\') != std::string::npos) return {Defect::multi_valued};
   const char* begin = text.data();
@@ -81,7 +78,7 @@ class RemapSeriesNumber : public Filter {
   explicit RemapSeriesNumber(Options options) : options_(std::move(options)) {}
 
   Result<Verdict> apply(Instance& instance, Ledger& ledger) const override {
-    const SeriesNumber received = read(instance);
+    const SeriesNumber received = read_each(instance);
     if (received.defect != Defect::none) {
       switch (options_.policies.at(received.defect)) {
         case Policy::pass:
@@ -96,6 +93,11 @@ class RemapSeriesNumber : public Filter {
     }
     SeriesNumberRequest request{options_.scope, instance.text(tags::kStudyInstanceUid),
                                 series_as_received(instance), wanted(received), options_.base};
+    for (const dicom::Tag tag : {tags::kStudyInstanceUid, tags::kSeriesInstanceUid}) {
+      if (instance.is_ambiguous(tag)) {
+        return Quarantine{"two values of " + dicom::keyword(tag) + ", of which a series has one"};
+      }
+    }
     if (request.study_instance_uid.empty() || request.series_instance_uid.empty()) {
       return Quarantine{"no Study or Series Instance UID to keep a Series Number by"};
     }
@@ -112,6 +114,32 @@ class RemapSeriesNumber : public Filter {
   }
 
  private:
+  // Where the attribute comes twice: what is to be refused decides, then a number, then
+  // what gets one; both get the same then.
+  SeriesNumber read_each(const Instance& instance) const {
+    std::optional<SeriesNumber> found;
+    for (const std::string& text : instance.texts(tags::kSeriesNumber)) {
+      const SeriesNumber one = read(text);
+      if (!found || weight(one.defect) > weight(found->defect)) found = one;
+    }
+    return found.value_or(SeriesNumber{Defect::absent});
+  }
+
+  int weight(Defect defect) const {
+    if (defect == Defect::none) return 2;
+    switch (options_.policies.at(defect)) {
+      case Policy::reject:
+        return 4;
+      case Policy::quarantine:
+        return 3;
+      case Policy::assign:
+        return 1;
+      case Policy::pass:
+        break;
+    }
+    return 0;
+  }
+
   static std::string reason(Defect defect) {
     return "Series Number " + std::string(to_string(defect));
   }

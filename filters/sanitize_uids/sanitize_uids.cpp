@@ -1,5 +1,6 @@
 #include "filters/sanitize_uids/sanitize_uids.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string>
@@ -70,7 +71,9 @@ class SanitizeUids : public Filter {
         tags::kStudyInstanceUid, tags::kSeriesInstanceUid, tags::kSopInstanceUid};
     if (options_.missing != Policy::pass) {
       for (const dicom::Tag tag : kIdentifiers) {
-        if (!dicom::trim_uid(instance.patch().value(tag).value_or("")).empty()) continue;
+        const auto uids = instance.patch().values(tag);
+        const auto is_empty = [](std::string_view uid) { return dicom::trim_uid(uid).empty(); };
+        if (!uids.empty() && std::ranges::none_of(uids, is_empty)) continue;
         return refusal(options_.missing, kCannotUnderstand,
                        dicom::keyword(tag) + " missing or empty");
       }

@@ -3,6 +3,10 @@
 //   auto statement = db->prepare("SELECT id FROM instances WHERE file = ?", {1});
 //   for (auto row = statement->step(); row && *row; row = statement->step()) ...
 //
+// SQLite does not see a bit that changed inside a value. Every connection has the SQL
+// function row_sum(...), a 64-bit sum of its arguments and their types, which a table may
+// keep beside the columns that matter.
+//
 // A Connection and its statements belong to one thread at a time; statements must not
 // outlive it. Errors carry the path: corrupt when the file is damaged or no database,
 // permanent for a broken constraint, transient for all else.
@@ -114,7 +118,8 @@ class Connection {
 
  private:
   friend class Statement;
-  friend Result<void> check_structure(const std::string& path, const std::atomic<bool>& stop);
+  friend Result<void> check_file(const std::string& path, std::span<const std::string> damaged_rows,
+                                 const std::atomic<bool>& stop);
   struct Close {
     void operator()(sqlite3* handle) const;
   };
@@ -138,9 +143,15 @@ class Connection {
   Failure last_failure_ = Failure::none;
 };
 
-// Reads all of a file beside those who use it, and tells whether its structure is sound.
-// Ends early, without an error, once `stop` is set. Errors: corrupt, with what is damaged;
-// transient.
-[[nodiscard]] Result<void> check_structure(const std::string& path, const std::atomic<bool>& stop);
+// Reads all of a file beside those who use it, and tells whether it is sound: its
+// structure, that indices and tables say the same, and that no query of `damaged_rows`
+// finds a row; of one that is found, the first column is told. Ends early, without an
+// error, once `stop` is set. Errors: corrupt, with what is damaged; transient.
+[[nodiscard]] Result<void> check_file(const std::string& path,
+                                      std::span<const std::string> damaged_rows,
+                                      const std::atomic<bool>& stop);
+
+// The same error as for what SQLite finds itself.
+[[nodiscard]] Error damaged(const std::string& path, const std::string& what);
 
 }  // namespace sluice::sqlite

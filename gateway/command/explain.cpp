@@ -31,7 +31,7 @@ json verdict_json(const Verdict& verdict) {
   return {{"verdict", "pass"}};
 }
 
-json decision_json(const std::string& image, const Decision& decision,
+json decision_json(const std::string& image, const dicom::Header& header, const Decision& decision,
                    const std::string& unrouted) {
   json routes = json::array();
   for (const RouteDecision& route : decision.routes) {
@@ -50,13 +50,16 @@ json decision_json(const std::string& image, const Decision& decision,
     made["destinations"] = route.destinations;
     routes.push_back(std::move(made));
   }
-  json result = {{"image", image}, {"routes", std::move(routes)}};
+  json result = {
+      {"image", image}, {"irregular_tags", header.irregular_tags()}, {"routes", std::move(routes)}};
   if (decision.routes.empty()) result["unrouted"] = unrouted;
   return result;
 }
 
 void print(const json& result) {
   std::cout << result["image"].get<std::string>() << '\n';
+  const std::string tags = result["irregular_tags"].get<std::string>();
+  if (!tags.empty()) std::cout << "  tags " << tags << '\n';
   if (result.contains("unrouted")) {
     std::cout << "  no route takes it: " << result["unrouted"].get<std::string>() << '\n';
   }
@@ -123,7 +126,7 @@ int explain(const std::string& config_file, const ExplainOptions& options) {
   int exit_code = kOk;
   json results = json::array();
   for (const std::string& image : options.images) {
-    const auto header = read_image(image);
+    const auto header = read_image(image, static_cast<std::uint32_t>(config->gateway.max_nesting));
     if (!header) {
       exit_code = fail(header.error().message);
       continue;
@@ -134,7 +137,7 @@ int explain(const std::string& config_file, const ExplainOptions& options) {
       exit_code = fail(image + ": " + decision.error().message);
       continue;
     }
-    results.push_back(decision_json(image, *decision, config->gateway.unrouted));
+    results.push_back(decision_json(image, *header, *decision, config->gateway.unrouted));
     if (!options.json) print(results.back());
   }
   if (options.json) std::cout << results.dump(2) << '\n';

@@ -7,7 +7,6 @@
 
 #include "gateway/audit/security_alerts.h"
 #include "gateway/base/log.h"
-#include "gateway/base/sqlite.h"
 #include "gateway/command/fault.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/queue/disk_reserve.h"
@@ -105,8 +104,8 @@ RunningGateway::~RunningGateway() {
 // Damage can stand for long where nobody reads. Beside the work, because years of history
 // take their time; what is found stops receiving, and what is there goes on being sent.
 void RunningGateway::check_databases() noexcept try {
-  for (const std::string& path : {queue_file(setup_.config), ledger_file(setup_.config)}) {
-    const auto sound = sqlite::check_structure(path, stopping_);
+  for (const auto& sound : {check_queue(queue_file(setup_.config), stopping_),
+                            check_ledger(ledger_file(setup_.config), stopping_)}) {
     if (sound) continue;
     if (sound.error().code == ErrorCode::corrupt) {
       fault(sound.error().message);

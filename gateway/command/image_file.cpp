@@ -39,13 +39,15 @@ Result<Start> read_meta(const std::string& path) {
 
 }  // namespace
 
-Result<dicom::Header> read_image(const std::string& path) {
+Result<dicom::Header> read_image(const std::string& path, std::uint32_t max_nesting) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return failure(ErrorCode::permanent, path + ": cannot be opened");
   const auto start = read_meta(path);
   if (!start) return tl::unexpected(start.error());
   file.seekg(start->offset);
-  dicom::Scanner scanner(dicom::transfer_syntax(start->transfer_syntax_uid), {});
+  dicom::ScanLimits limits;
+  limits.depth = max_nesting;
+  dicom::Scanner scanner(dicom::transfer_syntax(start->transfer_syntax_uid), limits);
   std::vector<char> buffer(64UL * 1024);
   while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) ||
          file.gcount() > 0) {

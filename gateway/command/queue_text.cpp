@@ -110,6 +110,7 @@ json to_json(const QueueEntry& entry, const config::Gateway& gateway, Time now) 
                {"transfer_syntax_uid", log::escape(instance.transfer_syntax_uid)},
                {"bytes", instance.data_set_length},
                {"digest", instance.digest},
+               {"irregular_tags", instance.irregular_tags},
                {"sent_again", instance.sent_again},
                {"other_bytes_of", instance.other_bytes_of},
                {"new_sop_instance_uid", instance.new_sop_instance_uid},

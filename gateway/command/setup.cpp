@@ -5,9 +5,23 @@
 
 #include "filters/filters.h"
 #include "gateway/command/command.h"
+#include "gateway/dicom/transfer_syntax.h"
 #include "gateway/dicom/vr.h"
 
 namespace sluice::command {
+namespace {
+
+void check_transfer_syntaxes(const config::Config& config, config::Mistakes& mistakes) {
+  for (const config::Listener& listener : config.listeners) {
+    for (const std::string& uid : listener.transfer_syntaxes) {
+      if (dicom::is_readable(uid)) continue;
+      mistakes.warn(listener.transfer_syntaxes_line,
+                    "transfer_syntaxes: " + uid + " cannot be read, and is never accepted");
+    }
+  }
+}
+
+}  // namespace
 
 Setup load(const std::string& config_file, const std::string& site_key) {
   Setup setup;
@@ -16,6 +30,7 @@ Setup load(const std::string& config_file, const std::string& site_key) {
     setup.mistakes->add(0, dictionary.error().message);
   }
   setup.config = config::load(config_file, *setup.mistakes);
+  check_transfer_syntaxes(setup.config, *setup.mistakes);
   setup.pipeline = Pipeline::build(setup.config, filter_types(), site_key, *setup.mistakes);
   return setup;
 }

@@ -18,6 +18,8 @@ namespace sluice::config {
 
 using std::chrono::milliseconds;
 
+inline constexpr int kMostNesting = 120;  // as deep as the scanner can tell
+
 struct Gateway {
   std::string data_dir = "var";
   log::Level log_level = log::Level::info;
@@ -25,12 +27,14 @@ struct Gateway {
   int max_associations = 200;  // in all
   int max_associations_per_address = 100;
   std::uint64_t max_instance_size = 4ULL << 30U;
+  int max_nesting = 64;                               // sequences in sequences
   std::uint64_t min_free_space = 0;                   // bytes; with less nothing is accepted
   milliseconds drain_timeout{30'000};                 // SIGTERM: running instances may finish
   milliseconds history{30LL * 24 * 3600 * 1000};      // rows of finished instances stay
   std::string unrouted = "quarantine";                // or "reject", "drop"
   milliseconds duplicate_window{24LL * 3600 * 1000};  // 0: the same bytes are delivered anew
   std::string other_bytes = "quarantine";             // or "deliver", "new_uid"
+  std::string irregular_tags = "deliver";             // or "quarantine", "reject"
   milliseconds alarm_waiting{3600LL * 1000};          // 0 in these: no alarm
   milliseconds alarm_held{24LL * 3600 * 1000};
   milliseconds alarm_quarantined{24LL * 3600 * 1000};
@@ -79,7 +83,8 @@ struct Listener {
   std::vector<Network> allow;                  // who may connect; empty: any
   std::vector<Peer> peers;                     // of an AE title, all that match count
   UserIdentity user_identity = UserIdentity::ignore;
-  std::vector<std::string> transfer_syntaxes;  // UIDs; empty: all
+  std::vector<std::string> transfer_syntaxes;  // UIDs; empty: all that can be read
+  int transfer_syntaxes_line = 0;              // where they stand
   std::uint32_t max_pdu = 131072;              // bytes
   milliseconds request_timeout{10'000};        // the whole A-ASSOCIATE-RQ
   milliseconds idle_timeout{60'000};           // between messages

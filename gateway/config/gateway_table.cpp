@@ -8,6 +8,7 @@ namespace sluice::config {
 namespace {
 
 constexpr int kMostAssociations = 10'000;  // a thread each
+constexpr int kLeastNesting = 8;           // what reports and plans of the standard need
 
 }  // namespace
 
@@ -34,6 +35,8 @@ Gateway read_gateway(Table& table) {
   if (gateway.max_instance_size == 0) {
     table.mistake("max_instance_size", "max_instance_size must be more than 0");
   }
+  gateway.max_nesting =
+      read_int(table, "max_nesting", gateway.max_nesting, kLeastNesting, kMostNesting);
   gateway.min_free_space = table.size("min_free_space", gateway.min_free_space);
   gateway.drain_timeout = table.duration("drain_timeout", gateway.drain_timeout);
   gateway.history = table.duration("history", gateway.history);
@@ -41,6 +44,8 @@ Gateway read_gateway(Table& table) {
   gateway.duplicate_window = table.duration("duplicate_window", gateway.duplicate_window);
   gateway.other_bytes =
       table.choice("other_bytes", gateway.other_bytes, {"quarantine", "deliver", "new_uid"});
+  gateway.irregular_tags =
+      table.choice("irregular_tags", gateway.irregular_tags, {"deliver", "quarantine", "reject"});
   gateway.alarm_waiting = table.duration("alarm_waiting", gateway.alarm_waiting);
   gateway.alarm_held = table.duration("alarm_held", gateway.alarm_held);
   gateway.alarm_quarantined = table.duration("alarm_quarantined", gateway.alarm_quarantined);

@@ -60,6 +60,7 @@ Listener read_listener(Table& table, Names& names, const Mistakes& mistakes) {
   listener.ae_titles = table.strings("ae_titles", {});
   listener.calling_ae_titles = table.strings("calling_ae_titles", {});
   listener.transfer_syntaxes = table.strings("transfer_syntaxes", {});
+  listener.transfer_syntaxes_line = table.line_of("transfer_syntaxes");
   check_listener_lists(table, listener);
   read_access(table, listener, mistakes);
   listener.max_pdu = read_max_pdu(table, listener.max_pdu);

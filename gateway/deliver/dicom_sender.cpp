@@ -139,7 +139,12 @@ class DicomSender : public Sender {
                         user_name == user_name_;
     if (!reused) {
       const auto opened = associate(kind, user_name);
-      if (!opened) return {attempt_of_error(opened.error(), AttemptResult::away)};
+      if (!opened) {
+        Attempt attempt = attempt_of_error(opened.error(), AttemptResult::away);
+        // Rejected for good (PS3.8 9.3.4): it knows one of the two AE titles not.
+        attempt.is_misconfigured = opened.error().code == ErrorCode::configuration;
+        return {attempt};
+      }
     }
     if (const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid)) {
       return store(payload, context->id, reused);

@@ -268,6 +268,30 @@ void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t
   } else {
     log_undelivered(outcome);
   }
+  if (attempt.is_misconfigured) raise_configuration_alarm(outcome);
+}
+
+// Once for all that it holds: until something is delivered, or the reason is another.
+void Lane::raise_configuration_alarm(const Outcome& outcome) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (alarm_ == outcome.reason) return;
+    alarm_ = outcome.reason;
+  }
+  count("sluice_configuration_alarms_total", {{"destination", destination_.name}});
+  log::error("a destination does not take us: all that is sent there is held",
+             {{"destination", destination_.name},
+              {"called_ae_title", destination_.called_ae_title},
+              {"host", destination_.host},
+              {"port", destination_.port},
+              {"calling_ae_title", destination_.calling_ae_title},
+              {"status", outcome.status.empty() ? "none" : outcome.status},
+              {"reason", outcome.reason},
+              {"advice",
+               "let it know calling_ae_title and this machine, or mend `address` and "
+               "`calling_ae_title` of the destination and restart; then `sluice queue retry "
+               "--destination " +
+                   destination_.name + "`"}});
 }
 
 Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
@@ -330,6 +354,7 @@ milliseconds Lane::back_off_together() {
 void Lane::note_success() {
   const std::lock_guard lock(mutex_);
   failures_ = 0;
+  alarm_.clear();
 }
 
 bool Lane::is_backing_off() {

@@ -17,6 +17,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -60,6 +61,7 @@ class Lane {
   void send(Sender& sender, const QueueEntry& entry);
   void record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes = 0,
               std::chrono::steady_clock::duration took = {});
+  void raise_configuration_alarm(const Outcome& outcome);
   [[nodiscard]] Outcome outcome_of(const QueueEntry& entry, const Attempt& attempt);
 
   [[nodiscard]] std::chrono::milliseconds back_off(int failures) const;
@@ -80,6 +82,7 @@ class Lane {
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;
+  std::string alarm_;  // the reason of the last configuration alarm; "": none since a success
 };
 
 }  // namespace sluice

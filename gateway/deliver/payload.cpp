@@ -57,7 +57,7 @@ Provenance provenance_of(const InstanceRow& instance) {
 Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance) {
   const auto reader = open_checked(spool, instance);
   if (!reader) return tl::unexpected(reader.error());
-  return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid));
+  return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid), Extent::whole);
 }
 
 Result<Payload> Payload::open(const InstanceRow& instance, std::string_view route,

@@ -30,6 +30,8 @@ struct Attempt {
   std::string status;       // DIMSE status, "B000"; "" when there was no answer
   std::string reason;       // "" for plain success; to be escaped by whoever shows it
   bool is_damaged = false;  // the spooled file is not what was received
+  // It is not the instance: the destination does not take us, whatever we send.
+  bool is_misconfigured = false;
   // The destination's own words, for the queue. They may name the patient: never logged
   // above debug. To be escaped by whoever shows them.
   std::string comment = {};

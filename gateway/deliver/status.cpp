@@ -9,6 +9,8 @@ namespace {
 // (0000,0902) is LO: 64 characters, each of up to four bytes (PS3.5 6.2). More is not kept.
 constexpr std::size_t kLongestComment = 256;
 
+constexpr std::uint16_t kNotAuthorized = 0x0124;  // PS3.7 C.5.25
+
 struct Meaning {
   AttemptResult result;
   const char* reason;
@@ -32,7 +34,7 @@ Meaning meaning_of(std::uint16_t status) {
       return {AttemptResult::refused, "invalid SOP instance"};
     case 0x0122:
       return {AttemptResult::refused, "SOP class not supported"};
-    case 0x0124:
+    case kNotAuthorized:
       return {AttemptResult::hold, "not authorized"};
     case 0x0210:
       return {AttemptResult::failed, "duplicate invocation"};
@@ -58,6 +60,7 @@ Attempt attempt_of_status(std::uint16_t status, const std::string& error_comment
   static_cast<void>(std::snprintf(code.data(), code.size(), "%04X", static_cast<unsigned>(status)));
   const Meaning meaning = meaning_of(status);
   Attempt attempt{meaning.result, code.data(), meaning.reason};
+  attempt.is_misconfigured = status == kNotAuthorized;
   if (status != 0x0000 && !error_comment.empty()) {
     attempt.comment = error_comment.substr(0, kLongestComment);
   }

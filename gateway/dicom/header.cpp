@@ -3,6 +3,19 @@
 #include <algorithm>
 
 namespace sluice::dicom {
+namespace {
+
+// The first few, each once, and how many more.
+std::string list_of(const std::vector<Tag>& tags, std::string_view what) {
+  constexpr std::size_t kNamed = 8;
+  if (tags.empty()) return "";
+  std::string text;
+  for (std::size_t i = 0; i < std::min(tags.size(), kNamed); ++i) text += to_string(tags[i]) + " ";
+  if (tags.size() > kNamed) text += "and " + std::to_string(tags.size() - kNamed) + " more ";
+  return text + std::string(what);
+}
+
+}  // namespace
 
 Vr Element::known_vr() const {
   if (vr != Vr::UN || is_item()) return vr;
@@ -55,6 +68,31 @@ bool Header::is_inside(ElementIndex index, Tag sequence) const {
     if (elements_[at].tag == sequence) return true;
   }
   return false;
+}
+
+std::string Header::irregular_tags() const {
+  if (!unordered_) return "";
+  std::vector<Tag> all;
+  all.reserve(top_.size() + behind_.size());
+  for (const ElementIndex index : top_) all.push_back(elements_[index].tag);
+  all.insert(all.end(), behind_.begin(), behind_.end());
+  std::vector<Tag> sorted = all;
+  std::ranges::sort(sorted);
+  std::vector<Tag> twice;
+  for (std::size_t i = 1; i < sorted.size(); ++i) {
+    if (sorted[i] == sorted[i - 1] && (twice.empty() || twice.back() != sorted[i])) {
+      twice.push_back(sorted[i]);
+    }
+  }
+  std::vector<Tag> out_of_order;
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (all[i] < all[i - 1] && !std::ranges::binary_search(twice, all[i])) {
+      out_of_order.push_back(all[i]);
+    }
+  }
+  const std::string both = twice.empty() || out_of_order.empty() ? "" : "; ";
+  const std::string text = list_of(twice, "twice") + both + list_of(out_of_order, "out of order");
+  return text.empty() ? "behind the pixel data" : text;
 }
 
 std::string Header::path(ElementIndex index) const {

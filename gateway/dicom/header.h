@@ -68,8 +68,10 @@ struct Element {
   [[nodiscard]] Vr known_vr() const;
 };
 
+inline constexpr std::uint32_t kMostNesting = 120;
+
 struct ScanLimits {
-  std::uint32_t depth = 64;                      // nested sequences, 120 at most
+  std::uint32_t depth = 64;                      // nested sequences, kMostNesting at most
   std::uint32_t elements = 2'000'000;            // entries of the index
   std::uint64_t retained_value = 16UL * 1024;    // longer values stay on disk; UI up to 1 MiB
   std::uint64_t retained_total = 256ULL << 20U;  // bytes of values in memory
@@ -87,8 +89,12 @@ class Header {
   // Bytes before the pixel data, or of the whole data set; where a patch may write.
   [[nodiscard]] std::uint64_t length() const { return length_; }
 
-  // A top-level tag came twice or after a higher one.
+  // A top-level tag came twice or after a higher one (PS3.5 7.1).
   [[nodiscard]] bool is_unordered() const { return unordered_; }
+
+  // Which ones, for a person, behind the pixel data too: "(0020,0011) twice; (0008,0016)
+  // out of order". "" when there are none; of many the first few and how many more.
+  [[nodiscard]] std::string irregular_tags() const;
 
   // The value as encoded, padding included; nullopt for sequences, items, and
   // values too long to be kept.
@@ -117,6 +123,7 @@ class Header {
   TransferSyntax transfer_syntax_;
   std::vector<Element> elements_;
   std::vector<ElementIndex> top_;  // those at top level
+  std::vector<Tag> behind_;        // the first at top level from the pixel data on
   std::string values_;
   std::uint64_t length_ = 0;
   bool unordered_ = false;

@@ -89,6 +89,23 @@ std::string Patch::text(Tag tag) const {
   return value_to_text(inserted(tag)->element.vr, *read, header_->transfer_syntax().big_endian);
 }
 
+std::vector<std::string_view> Patch::values(Tag tag) const {
+  std::vector<std::string_view> all;
+  for (const ElementIndex index : top_level(tag)) all.push_back(value(index).value_or(""));
+  if (all.empty() && inserted(tag) != nullptr) all.push_back(value(tag).value_or(""));
+  return all;
+}
+
+std::vector<std::string> Patch::texts(Tag tag) const {
+  std::vector<std::string> all;
+  for (const ElementIndex index : top_level(tag)) {
+    all.push_back(value_to_text((*header_)[index].known_vr(), value(index).value_or(""),
+                                header_->is_big_endian(index)));
+  }
+  if (all.empty() && inserted(tag) != nullptr) all.push_back(text(tag));
+  return all;
+}
+
 void Patch::set(ElementIndex index, std::string value) {
   appended_.erase(index);
   edits_[index] = Edit{false, padded(std::move(value), (*header_)[index].known_vr())};

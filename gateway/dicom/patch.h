@@ -58,6 +58,11 @@ class Patch {
   // As text: value_to_text() of the value; "" when there is none.
   [[nodiscard]] std::string text(Tag tag) const;
 
+  // The same of each that stands at top level, in order: two where a tag comes twice.
+  // Of one that has no value in memory, "".
+  [[nodiscard]] std::vector<std::string_view> values(Tag tag) const;
+  [[nodiscard]] std::vector<std::string> texts(Tag tag) const;
+
   // Replaces the value of one element; its VR stays as it is in the bytes. Of a
   // sequence or item: all that is in it, edits and appended items included, by items or
   // elements as encoded; it then has a defined length.

@@ -1,5 +1,8 @@
 #include "gateway/dicom/transfer_syntax.h"
 
+#include <algorithm>
+#include <array>
+
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcxfer.h>
 
@@ -18,6 +21,17 @@ TransferSyntax transfer_syntax(std::string_view uid) {
     syntax.encapsulated = true;
   }
   return syntax;
+}
+
+bool is_readable(std::string_view uid) {
+  static constexpr std::array<std::string_view, 6> kOtherwise = {
+      "1.2.840.113619.5.2",       // GE: implicit VR, pixel data big endian
+      "1.2.840.10008.1.20",       // Papyrus 3: implicit VR; retired
+      "1.2.840.10008.1.2.4.95",   // JPIP Referenced Deflate
+      "1.2.840.10008.1.2.4.205",  // JPIP HTJ2K Referenced Deflate
+      "1.2.840.10008.1.2.6.1",    // RFC 2557 MIME encapsulation; retired
+      "1.2.840.10008.1.2.6.2"};   // XML encoding; retired
+  return std::ranges::find(kOtherwise, uid) == kOtherwise.end();
 }
 
 std::string transfer_syntax_name(std::string_view uid) {

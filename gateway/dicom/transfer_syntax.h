@@ -23,6 +23,11 @@ inline constexpr std::string_view kDeflatedExplicitVrLittleEndian = "1.2.840.100
 // with encapsulated pixel data (PS3.5 A.4).
 [[nodiscard]] TransferSyntax transfer_syntax(std::string_view uid);
 
+// False for those that are known to be encoded otherwise: implicit VR of a vendor's own,
+// deflated ones of JPIP, and what is no data set. Of a UID that nobody knows it is true:
+// PS3.5 A.4 asks for what transfer_syntax() says.
+[[nodiscard]] bool is_readable(std::string_view uid);
+
 // DCMTK's name for it, or the UID itself.
 [[nodiscard]] std::string transfer_syntax_name(std::string_view uid);
 

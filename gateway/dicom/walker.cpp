@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::uint64_t kUnbounded = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kLongestUids = 1U << 20U;
-constexpr std::uint32_t kDeepest = 120;  // Element::depth counts items too, in 8 bits
+static_assert(2 * kMostNesting < 256, "Element::depth counts items too, in 8 bits");
+constexpr std::size_t kMostBehind = 1000;  // tags that are remembered behind the pixel data
 constexpr std::size_t kUsualElements = 320;
 constexpr std::size_t kUsualValues = 8UL * 1024;
 
@@ -30,7 +31,7 @@ std::string bytes_of(std::uint64_t count) {
 }  // namespace
 
 Walker::Walker(TransferSyntax transfer_syntax, ScanLimits limits) : limits_(limits) {
-  limits_.depth = std::min(limits_.depth, kDeepest);
+  limits_.depth = std::min(limits_.depth, kMostNesting);
   limits_.elements = std::min(limits_.elements, kRoot - 1);
   limits_.retained_total = std::min<std::uint64_t>(limits_.retained_total, kNotKept - 1);
   header_.transfer_syntax_ = std::move(transfer_syntax);
@@ -166,6 +167,7 @@ Walker::Outcome Walker::check_tag(Tag tag) {
     indexing_ = false;
     header_.length_ = position_;
   }
+  if (!indexing_ && header_.behind_.size() < kMostBehind) header_.behind_.push_back(tag);
   return Outcome::consumed;
 }
 

@@ -407,6 +407,10 @@ Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool
 
 }  // namespace
 
+Result<void> check_ledger(const std::string& path, const std::atomic<bool>& stop) {
+  return sqlite::check_file(path, rows::damaged_ledger_rows(), stop);
+}
+
 Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path, OnFault on_fault) {
   auto db = Connection::open(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());

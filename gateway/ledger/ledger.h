@@ -11,6 +11,7 @@
 // their decisions apart.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -94,13 +95,17 @@ class Ledger {
   [[nodiscard]] virtual Result<void> commit() = 0;
 };
 
-// Called when the ledger refuses new decisions from now on, in the thread that failed.
+// Called when the ledger refuses new decisions from now on, and for each row that it finds
+// damaged, in the thread that found it.
 using OnFault = std::function<void(const std::string& reason)>;
 
 // A SQLite file, created when absent; several processes may share it. Errors: corrupt,
 // configuration, transient, with the path.
 [[nodiscard]] Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path,
                                                           OnFault on_fault = {});
+
+// Reads all of a ledger's file beside those who use it, as sqlite::check_file().
+[[nodiscard]] Result<void> check_ledger(const std::string& path, const std::atomic<bool>& stop);
 
 // A copy in memory of the file, or an empty one when it is absent: decisions are
 // made and forgotten. For `explain`.

@@ -1,5 +1,6 @@
 #include "gateway/ledger/ledger_rows.h"
 
+#include <array>
 #include <limits>
 
 namespace sluice::rows {
@@ -42,6 +43,29 @@ CREATE TABLE uid_replacements(
 CREATE INDEX uid_replacements_by_after ON uid_replacements(after);
 )";
 
+// Each from one version to the next; never changed once released, only added to.
+constexpr std::array<std::string_view, 1> kLedgerSteps = {
+    // 2: sums of the rows
+    R"(
+ALTER TABLE series_numbers ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE merged_studies ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE merged_attributes ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE uid_replacements ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+UPDATE series_numbers SET checksum = row_sum(scope, study, series, number, recorded_at);
+UPDATE merged_studies SET checksum = row_sum(scope, key, study, recorded_at);
+UPDATE merged_attributes SET checksum = row_sum(scope, key, name, value);
+UPDATE uid_replacements SET checksum = row_sum(before, scope, after, reason, recorded_at))",
+};
+
+// Of the row that a statement is at: whether its column `sound` is true.
+Result<void> check_row(const sqlite::Statement& row, int sound, std::string_view table) {
+  if (row.integer(sound) != 0) return {};
+  return failure(ErrorCode::corrupt,
+                 "a row of " + std::string(table) +
+                     " is not what was written: the disk or the memory changed it; restore the "
+                     "file from a backup");
+}
+
 Time to_time(std::int64_t microseconds) {
   return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
 }
@@ -55,17 +79,33 @@ Result<bool> exists(Connection& db, std::string_view sql,
 
 }  // namespace
 
-const sqlite::Format kLedgerFormat{0x534C4C45, kSchema};
+const sqlite::Format kLedgerFormat{0x534C4C45, kSchema, kLedgerSteps};
+
+std::vector<std::string> damaged_ledger_rows() {
+  return {
+      "SELECT 'series_numbers: a row changed on disk' FROM series_numbers WHERE checksum <> "
+      "row_sum(scope, study, series, number, recorded_at) LIMIT 1",
+      "SELECT 'merged_studies: a row changed on disk' FROM merged_studies WHERE checksum <> "
+      "row_sum(scope, key, study, recorded_at) LIMIT 1",
+      "SELECT 'merged_attributes: a row changed on disk' FROM merged_attributes WHERE "
+      "checksum <> row_sum(scope, key, name, value) LIMIT 1",
+      "SELECT 'uid_replacements: a row changed on disk' FROM uid_replacements WHERE "
+      "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1"};
+}
 
 Result<std::optional<std::int32_t>> find_number(Connection& db,
                                                 const SeriesNumberRequest& request) {
-  auto statement =
-      db.prepare("SELECT number FROM series_numbers WHERE scope = ? AND study = ? AND series = ?",
-                 {request.scope, request.study_instance_uid, request.series_instance_uid});
+  auto statement = db.prepare(
+      "SELECT number, checksum = row_sum(scope, study, series, number, recorded_at) "
+      "FROM series_numbers WHERE scope = ? AND study = ? AND series = ?",
+      {request.scope, request.study_instance_uid, request.series_instance_uid});
   if (!statement) return tl::unexpected(statement.error());
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
+  if (auto sound = check_row(*statement, 1, "series_numbers"); !sound) {
+    return tl::unexpected(sound.error());
+  }
   return static_cast<std::int32_t>(statement->integer(0));
 }
 
@@ -95,7 +135,8 @@ Result<std::optional<std::int32_t>> first_free(Connection& db, const SeriesNumbe
 Result<void> insert_number(Connection& db, const SeriesNumberRequest& request, std::int32_t number,
                            std::int64_t recorded_at) {
   return db.run(
-      "INSERT INTO series_numbers(scope, study, series, number, recorded_at) VALUES (?,?,?,?,?)",
+      "INSERT INTO series_numbers(scope, study, series, number, recorded_at, checksum) "
+      "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
       {request.scope, request.study_instance_uid, request.series_instance_uid, number,
        recorded_at});
 }
@@ -103,33 +144,46 @@ Result<void> insert_number(Connection& db, const SeriesNumberRequest& request, s
 Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view scope,
                                               std::string_view key) {
   MergedStudy study;
-  auto found =
-      db.prepare("SELECT study FROM merged_studies WHERE scope = ? AND key = ?", {scope, key});
+  auto found = db.prepare(
+      "SELECT study, checksum = row_sum(scope, key, study, recorded_at) "
+      "FROM merged_studies WHERE scope = ? AND key = ?",
+      {scope, key});
   if (!found) return tl::unexpected(found.error());
   const auto row = found->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
+  if (auto sound = check_row(*found, 1, "merged_studies"); !sound) {
+    return tl::unexpected(sound.error());
+  }
   study.study_instance_uid = found->text(0);
   auto attributes = db.prepare(
-      "SELECT name, value FROM merged_attributes WHERE scope = ? AND key = ?", {scope, key});
+      "SELECT name, value, checksum = row_sum(scope, key, name, value) "
+      "FROM merged_attributes WHERE scope = ? AND key = ?",
+      {scope, key});
   if (!attributes) return tl::unexpected(attributes.error());
   for (;;) {
     const auto attribute = attributes->step();
     if (!attribute) return tl::unexpected(attribute.error());
     if (!*attribute) return study;
+    if (auto sound = check_row(*attributes, 2, "merged_attributes"); !sound) {
+      return tl::unexpected(sound.error());
+    }
     study.attributes[attributes->text(0)] = attributes->text(1);
   }
 }
 
 Result<void> insert_study(Connection& db, std::string_view scope, std::string_view key,
                           const MergedStudy& study, std::int64_t recorded_at) {
-  auto inserted =
-      db.run("INSERT INTO merged_studies(scope, key, study, recorded_at) VALUES (?,?,?,?)",
-             {scope, key, study.study_instance_uid, recorded_at});
+  auto inserted = db.run(
+      "INSERT INTO merged_studies(scope, key, study, recorded_at, checksum) "
+      "VALUES (?1,?2,?3,?4,row_sum(?1,?2,?3,?4))",
+      {scope, key, study.study_instance_uid, recorded_at});
   if (!inserted) return inserted;
   for (const auto& [name, value] : study.attributes) {
-    inserted = db.run("INSERT INTO merged_attributes(scope, key, name, value) VALUES (?,?,?,?)",
-                      {scope, key, name, value});
+    inserted = db.run(
+        "INSERT INTO merged_attributes(scope, key, name, value, checksum) "
+        "VALUES (?1,?2,?3,?4,row_sum(?1,?2,?3,?4))",
+        {scope, key, name, value});
     if (!inserted) return inserted;
   }
   return {};
@@ -139,13 +193,16 @@ Result<std::optional<FirstReplacement>> find_first_replacement(Connection& db,
                                                                std::string_view scope,
                                                                std::string_view before) {
   auto statement = db.prepare(
-      "SELECT after, recorded_at FROM uid_replacements WHERE before = ? AND scope = ? "
-      "ORDER BY recorded_at LIMIT 1",
+      "SELECT after, recorded_at, checksum = row_sum(before, scope, after, reason, recorded_at) "
+      "FROM uid_replacements WHERE before = ? AND scope = ? ORDER BY recorded_at LIMIT 1",
       {before, scope});
   if (!statement) return tl::unexpected(statement.error());
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
+  if (auto sound = check_row(*statement, 2, "uid_replacements"); !sound) {
+    return tl::unexpected(sound.error());
+  }
   return FirstReplacement{statement->text(0), statement->integer(1)};
 }
 
@@ -158,7 +215,8 @@ Result<bool> has_replacement(Connection& db, std::string_view scope, std::string
 Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
                                 std::int64_t recorded_at) {
   return db.run(
-      "INSERT INTO uid_replacements(before, scope, after, reason, recorded_at) VALUES (?,?,?,?,?)",
+      "INSERT INTO uid_replacements(before, scope, after, reason, recorded_at, checksum) "
+      "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
       {replacement.before, replacement.scope, replacement.after, replacement.reason, recorded_at});
 }
 

@@ -8,7 +8,11 @@
 // merged_attributes  and the study-level attributes of its first instance
 // uid_replacements   which UID stands for which
 //
-// Format 1 (PRAGMA user_version); application_id is "SLLE".
+// checksum           of each: row_sum() of all other columns, since SQLite does not see a bit
+//                    that changes in a value. It is checked where a row is read for a
+//                    decision (corrupt), and in all rows at each start.
+//
+// Format 2 (PRAGMA user_version); application_id is "SLLE".
 #pragma once
 
 #include <cstdint>
@@ -26,6 +30,9 @@ namespace sluice::rows {
 using sqlite::Connection;
 
 extern const sqlite::Format kLedgerFormat;
+
+// Queries that find a row whose checksum does not fit.
+[[nodiscard]] std::vector<std::string> damaged_ledger_rows();
 
 [[nodiscard]] Result<std::optional<std::int32_t>> find_number(Connection& db,
                                                               const SeriesNumberRequest& request);

@@ -7,6 +7,8 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcuid.h>
 
+#include "gateway/dicom/transfer_syntax.h"
+
 namespace sluice::net {
 namespace {
 
@@ -19,11 +21,23 @@ bool is_taken(const std::string& abstract_syntax) {
   return dcmFindNameOfUID(abstract_syntax.c_str(), nullptr) == nullptr;
 }
 
-template <typename Allowed>
-std::string first_of(const std::vector<std::string>& proposed, const Allowed& allowed) {
-  const auto found = std::find_if(proposed.begin(), proposed.end(), [&](const std::string& uid) {
-    return std::find(allowed.begin(), allowed.end(), uid) != allowed.end();
-  });
+template <typename List>
+bool contains(const List& list, const std::string& uid) {
+  return std::find(list.begin(), list.end(), uid) != list.end();
+}
+
+// What cannot be read is refused here, where the sender can choose another; accepted, each
+// instance in it would be refused.
+std::string choose(const RequestedContext& context,
+                   const std::vector<std::string>& transfer_syntaxes) {
+  const bool is_verification = context.abstract_syntax == kVerificationSopClassUid;
+  const auto is_allowed = [&](const std::string& uid) {
+    if (is_verification) return contains(kUncompressed, uid);
+    return dicom::is_readable(uid) &&
+           (transfer_syntaxes.empty() || contains(transfer_syntaxes, uid));
+  };
+  const auto& proposed = context.transfer_syntaxes;
+  const auto found = std::find_if(proposed.begin(), proposed.end(), is_allowed);
   return found == proposed.end() ? std::string() : *found;
 }
 
@@ -38,11 +52,7 @@ std::vector<NegotiatedContext> negotiate(const std::vector<RequestedContext>& re
     if (!is_taken(context.abstract_syntax)) {
       answer.result = ContextResult::abstract_syntax_not_supported;
     } else {
-      const auto& proposed = context.transfer_syntaxes;
-      answer.transfer_syntax = context.abstract_syntax == kVerificationSopClassUid
-                                   ? first_of(proposed, kUncompressed)
-                               : transfer_syntaxes.empty() ? proposed.front()
-                                                           : first_of(proposed, transfer_syntaxes);
+      answer.transfer_syntax = choose(context, transfer_syntaxes);
       if (answer.transfer_syntax.empty()) {
         answer.result = ContextResult::transfer_syntaxes_not_supported;
       }

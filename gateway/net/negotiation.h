@@ -30,8 +30,8 @@ struct NegotiatedContext {
 inline constexpr const char* kVerificationSopClassUid = "1.2.840.10008.1.1";
 
 // One answer per context, in order. Of the proposed transfer syntaxes the first that
-// is in `transfer_syntaxes` is taken, or the first where that is empty; for
-// Verification the first uncompressed one.
+// can be read and is in `transfer_syntaxes` is taken, or the first that can be read where
+// that is empty; for Verification the first uncompressed one.
 [[nodiscard]] std::vector<NegotiatedContext> negotiate(
     const std::vector<RequestedContext>& requested,
     const std::vector<std::string>& transfer_syntaxes);

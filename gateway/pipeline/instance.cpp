@@ -16,9 +16,11 @@ Instance::Instance(Provenance provenance, const dicom::Header& header)
     : provenance_(std::move(provenance)), patch_(header) {}
 
 bool Instance::has_uid_mismatch() const {
-  const auto index = header().find(dicom::tags::kSopInstanceUid);
-  const auto value = index ? header().value(*index) : std::nullopt;
-  return dicom::trim_uid(value.value_or("")) != dicom::trim_uid(provenance_.sop_instance_uid);
+  const auto expected = dicom::trim_uid(provenance_.sop_instance_uid);
+  const auto uids = dicom::Patch(header()).values(dicom::tags::kSopInstanceUid);
+  if (uids.empty()) return !expected.empty();
+  return std::ranges::any_of(
+      uids, [&](std::string_view uid) { return dicom::trim_uid(uid) != expected; });
 }
 
 bool Instance::is_ambiguous(Tag tag) const {

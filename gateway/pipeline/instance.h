@@ -61,6 +61,10 @@ class Instance {
   // Top level, as text without padding; "" when absent or empty.
   [[nodiscard]] std::string text(dicom::Tag tag) const { return patch_.text(tag); }
 
+  // Of each that stands there: none when absent, two where the tag comes twice. Nobody
+  // knows which of them another reader takes.
+  [[nodiscard]] std::vector<std::string> texts(dicom::Tag tag) const { return patch_.texts(tag); }
+
   // True when the tag comes twice at the top level with different values, against PS3.5
   // 7.1: text() tells the first, and another reader may take the second.
   [[nodiscard]] bool is_ambiguous(dicom::Tag tag) const;
@@ -74,7 +78,8 @@ class Instance {
   [[nodiscard]] Result<void> change(dicom::ElementIndex index, std::string_view text,
                                     std::string_view reason, Record record);
 
-  // True when (0008,0018) as received is not the command's (0000,1000), padding aside.
+  // True when (0008,0018) as received, or one of two, is not the command's (0000,1000),
+  // padding aside.
   [[nodiscard]] bool has_uid_mismatch() const;
 
   // A filter's word that the mismatch is to be lived with.

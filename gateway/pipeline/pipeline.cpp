@@ -13,6 +13,7 @@ namespace {
 
 // PS3.4 Table B.2-1: the data set does not match the SOP class or command.
 constexpr std::uint16_t kDataSetDoesNotMatch = 0xA900;
+constexpr std::uint16_t kCannotUnderstand = 0xC000;
 
 // No filter can have this name.
 constexpr std::string_view kOtherBytesScope = "gateway: other bytes";
@@ -127,6 +128,7 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
                                           const std::string& site_key, config::Mistakes& mistakes) {
   auto pipeline = std::make_unique<Pipeline>();
   pipeline->site_key_ = site_key;
+  pipeline->irregular_tags_ = config.gateway.irregular_tags;
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
     pipeline->chains_.push_back(pipeline->make_chain(config, route, mistakes));
@@ -163,9 +165,17 @@ Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledg
   return Run{Pass{}, ""};
 }
 
+Verdict Pipeline::verdict_on_tags(const dicom::Header& header) const {
+  if (irregular_tags_ == "deliver" || !header.is_unordered()) return Pass{};
+  std::string reason = "tags " + header.irregular_tags();
+  if (irregular_tags_ == "reject") return Reject{kCannotUnderstand, std::move(reason)};
+  return Quarantine{std::move(reason)};
+}
+
 Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
                                   Ledger& ledger) const {
   const Instance received(provenance, header);
+  const Verdict on_tags = verdict_on_tags(header);
   Decision decision;
   std::set<std::string, std::less<>> served;
   for (std::size_t index = 0; index < routes_.size(); ++index) {
@@ -176,6 +186,7 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
     if (!run) return tl::unexpected(run.error());
     RouteDecision made{
         route.name(), std::move(run->verdict), std::move(run->filter), {}, instance.changes()};
+    if (std::holds_alternative<Pass>(made.verdict)) made.verdict = on_tags;
     if (std::holds_alternative<Pass>(made.verdict)) {
       for (const std::string& destination : route.destinations()) {
         if (served.insert(destination).second) made.destinations.push_back(destination);
@@ -187,6 +198,9 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
   }
   if (decision.routes.empty() && received.has_uid_mismatch()) {
     decision.routes.push_back({"", mismatch(), "", {}, {}});
+  }
+  if (decision.routes.empty() && std::holds_alternative<Reject>(on_tags)) {
+    decision.routes.push_back({"", on_tags, "", {}, {}});
   }
   return decision;
 }

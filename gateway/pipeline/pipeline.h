@@ -46,7 +46,9 @@ class Pipeline {
                                                        config::Mistakes& mistakes);
 
   // A SOP Instance UID unlike the command's is rejected (A900) by every route whose
-  // chain has not settled it, and by the absence of a route.
+  // chain has not settled it, and by the absence of a route. Where gateway.irregular_tags
+  // says so, what a chain would pass with tags twice or out of order is quarantined or
+  // rejected; a decision once made is not taken back when sending.
   // Errors: transient, of the ledger; permanent, when an edit cannot be made or written:
   // what passes can be sent.
   [[nodiscard]] Result<Decision> decide(const Provenance& provenance, const dicom::Header& header,
@@ -87,7 +89,10 @@ class Pipeline {
   [[nodiscard]] Chain make_chain(const config::Config& config, const config::Route& route,
                                  config::Mistakes& mistakes) const;
 
+  [[nodiscard]] Verdict verdict_on_tags(const dicom::Header& header) const;
+
   std::string site_key_;
+  std::string irregular_tags_;
   std::vector<Step> filters_;  // by name, in the order of the file; then types by default
   std::vector<Route> routes_;
   std::vector<Chain> chains_;  // one per route

@@ -6,6 +6,24 @@
 #include "gateway/dicom/vr.h"
 
 namespace sluice {
+namespace {
+
+bool one_matches(const std::vector<std::string>& globs, std::string_view value) {
+  return std::ranges::any_of(globs,
+                             [&](const std::string& glob) { return matches_glob(glob, value); });
+}
+
+// One of the values that backslashes part.
+bool one_value_matches(const std::vector<std::string>& globs, std::string_view values) {
+  for (;;) {
+    const std::size_t end = values.find('\\');
+    if (one_matches(globs, values.substr(0, end))) return true;
+    if (end == std::string_view::npos) return false;
+    values.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
 
 bool matches_glob(std::string_view glob, std::string_view text) {
   // Greedy with one way back: on a mismatch the last star takes one more character.
@@ -64,6 +82,12 @@ bool Route::takes(const Instance& instance) const {
 }
 
 bool Route::holds(const Condition& condition, const Instance& instance) {
+  if (condition.source == Source::attribute) {
+    const std::vector<std::string> texts = instance.texts(condition.tag);
+    if (texts.empty()) return one_matches(condition.globs, "");
+    return std::ranges::any_of(
+        texts, [&](const std::string& text) { return one_value_matches(condition.globs, text); });
+  }
   std::string text;
   switch (condition.source) {
     case Source::calling_ae_title:
@@ -79,21 +103,9 @@ bool Route::holds(const Condition& condition, const Instance& instance) {
       text = instance.provenance().listener;
       break;
     case Source::attribute:
-      text = instance.text(condition.tag);
       break;
   }
-  const auto one_matches = [&](std::string_view value) {
-    return std::ranges::any_of(condition.globs,
-                               [&](const std::string& glob) { return matches_glob(glob, value); });
-  };
-  if (condition.source != Source::attribute) return one_matches(text);
-  std::string_view rest = text;
-  for (;;) {
-    const std::size_t end = rest.find('\\');
-    if (one_matches(rest.substr(0, end))) return true;
-    if (end == std::string_view::npos) return false;
-    rest.remove_prefix(end + 1);
-  }
+  return one_matches(condition.globs, text);
 }
 
 }  // namespace sluice

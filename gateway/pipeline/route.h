@@ -21,7 +21,8 @@ class Route {
   // Notes unknown attributes and attributes behind the pixel data as mistakes.
   Route(const config::Route& route, config::Mistakes& mistakes);
 
-  // A multi-valued attribute matches when one of its values does; an absent one is "".
+  // A multi-valued attribute matches when one of its values does, one that comes twice
+  // when either does; an absent one is "".
   // As received: routes are chosen before any filter runs.
   [[nodiscard]] bool takes(const Instance& instance) const;
 

@@ -196,7 +196,7 @@ class SqliteQueue final : public Queue {
     }
     std::vector<QueueEntry> claimed;
     auto done = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
-                                auto found = rows::claim_for_reroute(db, limit);
+                                auto found = rows::claim_for_reroute(db, limit, now());
                                 if (!found) return tl::unexpected(found.error());
                                 claimed = std::move(*found);
                                 return {};
@@ -318,6 +318,10 @@ class SqliteQueue final : public Queue {
 };
 
 }  // namespace
+
+Result<void> check_queue(const std::string& path, const std::atomic<bool>& stop) {
+  return sqlite::check_file(path, rows::damaged_rows(), stop);
+}
 
 Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks) {
   auto writing = Connection::open(path, rows::kFormat);

@@ -28,6 +28,7 @@
 // its last back-off, whatever happened to the wall clock. Safe from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -76,7 +77,8 @@ struct InstanceRow {
   std::uint64_t data_set_offset = 0;
   std::uint64_t data_set_length = 0;
   std::string digest = {};
-  std::string user_name = {};  // that goes on to destinations; "": none
+  std::string user_name = {};       // that goes on to destinations; "": none
+  std::string irregular_tags = {};  // top-level tags twice or out of order, as text; "": none
   // Given by the queue, not by the caller of an add:
   std::string other_bytes_of = {};        // id of the one that had this UID first; "": none
   std::string new_sop_instance_uid = {};  // that it is delivered with for that; "": its own
@@ -125,6 +127,9 @@ struct QueueFilter {
   std::optional<Time> updated_before = {};
   std::size_t limit = 1000;  // of list(); retry() and discard() take all that match
 };
+
+// Reads all of a queue's file beside those who use it, as sqlite::check_file().
+[[nodiscard]] Result<void> check_queue(const std::string& path, const std::atomic<bool>& stop);
 
 class Queue {
  public:

@@ -15,6 +15,7 @@ struct Entry {
   QueueEntry entry;
   std::int64_t delivery = 0;  // deliveries.delivery
   std::int64_t instance = 0;  // instances.sequence
+  bool is_sound = true;       // the checksums of both rows fit
 };
 
 [[nodiscard]] Time to_time(std::int64_t microseconds);
@@ -24,6 +25,16 @@ struct Entry {
 
 [[nodiscard]] Result<std::vector<Entry>> read_entries(sqlite::Connection& db, std::string_view sql,
                                                       const std::vector<sqlite::Value>& values);
+
+// Takes those whose rows are damaged out of `entries`: they rest in this state, for that
+// reason. Never sent, and never deleted: the file stays in the spool. True when there was
+// one.
+[[nodiscard]] Result<bool> hold_damaged(sqlite::Connection& db, std::vector<Entry>& entries,
+                                        DeliveryState state, Time now);
+
+// Sets the two columns of the instance that may change later.
+[[nodiscard]] Result<void> keep_new_uid(sqlite::Connection& db, std::int64_t sequence,
+                                        const InstanceRow& instance);
 
 [[nodiscard]] Result<void> insert_deliveries(sqlite::Connection& db, std::int64_t instance,
                                              const std::vector<DeliveryRow>& deliveries, Time now);

@@ -6,6 +6,7 @@
 //   id          of the file in the spool
 //   received_at microseconds since 1970 UTC, as all times here
 //   user_name   that the sender gave, for destinations that are told it; '' without
+//   irregular_tags  top-level tags that come twice or out of order, as text; '' without
 //   other_bytes_of        id of the one that had this SOP Instance UID first; '' without
 //   new_sop_instance_uid  that it is delivered with for that; '' is its own
 //   damaged     1: its file was found damaged or missing
@@ -24,6 +25,10 @@
 //             bounded in number and age, that nothing else relies on
 //   id, updated_at  of the last attempt; received_at is that of the first
 // totals      what was ever accepted, and how it ended: sum.h. Outlives the rows
+//
+// checksum    of both: row_sum() of the columns that decide what is sent, and where to;
+//             a bit that changes in a value is seen by it alone. Who writes these by hand
+//             damages the row.
 //
 // deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
 // their cost does not grow with the history. Only the numbers of counts() do.
@@ -51,6 +56,9 @@ using sqlite::Connection;
 
 extern const sqlite::Format kFormat;
 
+// Queries that find a row whose checksum does not fit.
+[[nodiscard]] std::vector<std::string> damaged_rows();
+
 [[nodiscard]] std::int64_t to_microseconds(Time time);
 
 [[nodiscard]] bool is_final(DeliveryState state);
@@ -69,6 +77,8 @@ struct Waiting {
 // Makes it ready if it still waits this wait.
 [[nodiscard]] Result<void> make_ready(Connection& db, const Waiting& due);
 
+// Of deliveries that are damaged none is claimed: what was ready is held. Errors: corrupt,
+// when an index leads to other rows than it says.
 [[nodiscard]] Result<std::vector<QueueEntry>> claim(Connection& db, std::string_view destination,
                                                     std::size_t limit, Time now);
 
@@ -109,7 +119,8 @@ struct Changed {
                                       std::string_view reason, Time now);
 
 [[nodiscard]] Result<bool> has_reroutes(Connection& db);
-[[nodiscard]] Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit);
+[[nodiscard]] Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit,
+                                                                Time now);
 [[nodiscard]] Result<Changed> reroute(Connection& db, std::string_view instance_id,
                                       std::vector<DeliveryRow> deliveries,
                                       const SameUidRules& rules, Time now);

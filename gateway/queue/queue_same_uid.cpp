@@ -44,7 +44,8 @@ Result<std::vector<Entry>> same_bytes(Connection& db, const InstanceRow& instanc
   auto entries = read_entries(db, sql, {instance.sop_instance_uid, kMostOfOneUid, instance.digest});
   if (!entries) return entries;
   std::erase_if(*entries, [&](const Entry& entry) {
-    return !has_same_bytes(entry.entry.instance, instance);
+    // A damaged row is not relied on: it may name what was delivered elsewhere.
+    return !entry.is_sound || !has_same_bytes(entry.entry.instance, instance);
   });
   return entries;
 }

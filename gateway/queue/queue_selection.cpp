@@ -123,9 +123,7 @@ Result<void> settle_again(Connection& db, const Entry& entry, std::vector<Delive
       !settled) {
     return settled;
   }
-  return db.run(
-      "UPDATE instances SET other_bytes_of = ?, new_sop_instance_uid = ? WHERE sequence = ?",
-      {instance.other_bytes_of, instance.new_sop_instance_uid, entry.instance});
+  return keep_new_uid(db, entry.instance, instance);
 }
 
 }  // namespace
@@ -215,7 +213,7 @@ Result<bool> has_reroutes(Connection& db) {
                 {});
 }
 
-Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit) {
+Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit, Time now) {
   // One row per instance: reroute() replaces all that are quarantined.
   auto entries =
       read_entries(db,
@@ -223,6 +221,10 @@ Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t li
                                  "GROUP BY d.instance ORDER BY d.instance LIMIT ?"),
                    {static_cast<std::int64_t>(limit)});
   if (!entries) return tl::unexpected(entries.error());
+  // A damaged one rests on, and is not asked for again until the next retry.
+  if (auto rests = hold_damaged(db, *entries, DeliveryState::quarantined, now); !rests) {
+    return tl::unexpected(rests.error());
+  }
   std::vector<QueueEntry> claimed;
   claimed.reserve(entries->size());
   for (Entry& entry : *entries) {
@@ -270,6 +272,9 @@ Result<Changed> release_quarantined(Connection& db, const QueueFilter& filter,
       conditions.values);
   if (!entries) return tl::unexpected(entries.error());
   Changed changed;
+  if (auto rests = hold_damaged(db, *entries, DeliveryState::quarantined, now); !rests) {
+    return tl::unexpected(rests.error());
+  }
   for (const Entry& entry : *entries) {
     DeliveryRow released = entry.entry.delivery;
     const std::vector<std::string> destinations = release.destinations(released.route);
@@ -300,8 +305,8 @@ Result<std::vector<std::string>> superfluous_files_of(Connection& db,
   for (const std::int64_t instance : instances) {
     auto found = db.prepare(
         "SELECT id FROM instances WHERE sequence = ? AND file = 1 AND NOT EXISTS (SELECT 1 FROM "
-        "deliveries WHERE instance = sequence AND state IN "
-        "('ready', 'sending', 'deferred', 'held', 'quarantined'))",
+        "deliveries WHERE instance = sequence AND state NOT IN "
+        "('delivered', 'dropped', 'discarded'))",
         {instance});
     if (!found) return tl::unexpected(found.error());
     const auto row = found->step();
@@ -314,8 +319,8 @@ Result<std::vector<std::string>> superfluous_files_of(Connection& db,
 Result<std::vector<std::int64_t>> forgettable(Connection& db, Time before, std::size_t limit) {
   auto statement = db.prepare(
       "SELECT sequence FROM instances i WHERE received_at < ? AND file = 0 AND NOT EXISTS "
-      "(SELECT 1 FROM deliveries d WHERE d.instance = i.sequence AND d.state IN "
-      "('ready', 'sending', 'deferred', 'held', 'quarantined')) LIMIT ?",
+      "(SELECT 1 FROM deliveries d WHERE d.instance = i.sequence AND d.state NOT IN "
+      "('delivered', 'dropped', 'discarded')) LIMIT ?",
       {to_microseconds(before), static_cast<std::int64_t>(limit)});
   if (!statement) return tl::unexpected(statement.error());
   std::vector<std::int64_t> sequences;

@@ -33,6 +33,8 @@ dicom::ScanLimits scan_limits(const config::Gateway& gateway) {
   // kept in memory, is not.
   constexpr std::uint64_t kHeaderInflateRatio = 100;
   dicom::ScanLimits limits;
+  static_assert(config::kMostNesting <= dicom::kMostNesting);
+  limits.depth = static_cast<std::uint32_t>(gateway.max_nesting);
   limits.inflated = std::min(limits.inflated, gateway.max_instance_size);
   limits.header_inflate_ratio = kHeaderInflateRatio;
   return limits;
@@ -144,13 +146,15 @@ Reply Intake::complete() {
   const auto header = scanner_->finish();
   if (!header) return {status::kCannotUnderstand, header.error().message};
   note_subject(*header);
+  note_irregular_tags(*header);
   if (!all_equal(*header, dicom::tags::kSopClassUid, provenance_.sop_class_uid)) {
     return {status::kDataSetDoesNotMatch, "SOP Class UID (0008,0016) is not that of the command"};
   }
   // Whether the SOP Instance UID is the command's is for the pipeline to say, since a
   // filter may have a policy for it; but then there must be one such UID only.
   const std::string instance_uid = text_of(*header, dicom::tags::kSopInstanceUid);
-  if (!instance_uid.empty() && !all_equal(*header, dicom::tags::kSopInstanceUid, instance_uid)) {
+  if (header->find(dicom::tags::kSopInstanceUid) &&
+      !all_equal(*header, dicom::tags::kSopInstanceUid, instance_uid)) {
     return {status::kDataSetDoesNotMatch, "two SOP Instance UIDs (0008,0018)"};
   }
   const auto stored = incoming_->close();
@@ -170,6 +174,18 @@ Reply Intake::complete() {
     return {status::kCannotUnderstand, "no route takes this instance"};
   }
   return keep(*stored, *header, *decision);
+}
+
+// Tags only: what stands in them may name the patient.
+void Intake::note_irregular_tags(const dicom::Header& header) {
+  irregular_tags_ = header.irregular_tags();
+  if (irregular_tags_.empty()) return;
+  count("sluice_irregular_tags_total", {{"policy", gateway_.irregular_tags}});
+  log::warning("tags twice or out of order", {{"id", provenance_.id},
+                                              {"calling_ae_title", provenance_.calling_ae_title},
+                                              {"sop_instance_uid", provenance_.sop_instance_uid},
+                                              {"tags", irregular_tags_},
+                                              {"policy", gateway_.irregular_tags}});
 }
 
 void Intake::note_subject(const dicom::Header& header) {
@@ -303,6 +319,7 @@ InstanceRow Intake::instance_row(const StoredFile& stored, const dicom::Header& 
   row.data_set_length = stored.data_set_length;
   row.digest = stored.digest;
   row.user_name = provenance_.user_name;
+  row.irregular_tags = irregular_tags_;
   return row;
 }
 

@@ -80,6 +80,7 @@ class Intake {
   void fail(std::uint16_t status, std::string comment);
   [[nodiscard]] Reply complete();
   void note_subject(const dicom::Header& header);
+  void note_irregular_tags(const dicom::Header& header);
   [[nodiscard]] static bool all_equal(const dicom::Header& header, dicom::Tag tag,
                                       std::string_view expected);
   [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
@@ -109,6 +110,7 @@ class Intake {
   std::string outcome_ = "stored";  // for the log
   std::string known_as_;            // for the log: the earlier one with this UID
   std::string routes_;              // for the log: names, comma-separated
+  std::string irregular_tags_;      // "": none
   std::uint64_t length_ = 0;        // bytes that came
 };
 

@@ -89,6 +89,8 @@ history = "1d"
 unrouted = "reject"
 duplicate_window = "2h"
 other_bytes = "new_uid"
+irregular_tags = "reject"
+max_nesting = 120
 alarm_waiting = "10min"
 alarm_held = "3h"
 alarm_quarantined = "4h"
@@ -154,6 +156,8 @@ TEST_F(ConfigWithEveryKey, ReadsTheGateway) {
   EXPECT_EQ(config_.gateway.unrouted, "reject");
   EXPECT_EQ(config_.gateway.duplicate_window, hours(2));
   EXPECT_EQ(config_.gateway.other_bytes, "new_uid");
+  EXPECT_EQ(config_.gateway.irregular_tags, "reject");
+  EXPECT_EQ(config_.gateway.max_nesting, 120);
   EXPECT_EQ(config_.gateway.alarm_waiting, minutes(10));
   EXPECT_EQ(config_.gateway.alarm_held, hours(3));
   EXPECT_EQ(config_.gateway.alarm_quarantined, hours(4));
@@ -203,10 +207,10 @@ TEST_F(ConfigWithEveryKey, ReadsRoutes) {
   ASSERT_EQ(config_.routes.size(), 1U);
   const Route& route = config_.routes[0];
   EXPECT_EQ(route.name, "ct");
-  EXPECT_EQ(route.filters_line, 52);
+  EXPECT_EQ(route.filters_line, 54);
   ASSERT_EQ(route.when.size(), 2U);
   EXPECT_EQ(route.when[0].key, "Modality");
-  EXPECT_EQ(route.when[0].line, 51);
+  EXPECT_EQ(route.when[0].line, 53);
   EXPECT_THAT(route.when[0].globs, ElementsAre("CT", "MR"));
   EXPECT_EQ(route.when[1].key, "calling_ae_title");
   EXPECT_THAT(route.when[1].globs, ElementsAre("CT*"));

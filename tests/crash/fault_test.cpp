@@ -132,5 +132,26 @@ TEST_F(Fault, OfTheQueuesSumIsToldAtTheStartAndByItsCommand) {
   EXPECT_EQ(gateway_.stop(), 0);
 }
 
+// One bit inside a value, which SQLite takes for another value.
+TEST_F(Fault, OfASingleBitInADatabaseIsFoundAtTheStart) {
+  gateway_.start();
+  EXPECT_EQ(send(1), 0U);
+  EXPECT_TRUE(gateway_.wait_for_empty_spool());
+  EXPECT_EQ(gateway_.stop(), 0);
+  const std::string path = gateway_.data_dir() + "/queue.db";
+  std::string bytes = read_file(path);
+  const std::size_t listener = bytes.rfind("modalities");
+  ASSERT_NE(listener, std::string::npos);
+  bytes[listener] = 'l';  // 6D becomes 6C
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  gateway_.start();
+  ASSERT_TRUE(
+      gateway_.wait_for_line("storage faulted: nothing is accepted until a person clears "
+                             "it"));
+  EXPECT_EQ(send(2), kOutOfResources);
+  EXPECT_THAT(gateway_.run({"fault", "show"}).out, HasSubstr("changed on disk"));
+  EXPECT_EQ(gateway_.stop(), 0);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -1,5 +1,7 @@
 #include "gateway/deliver/dispatcher.h"
 
+#include <atomic>
+
 #include <gtest/gtest.h>
 
 #include "gateway/base/counter.h"
@@ -148,6 +150,47 @@ TEST(Dispatcher, HoldsOnAPermanentRejectionAndRetriesOnATransientOne) {
   const auto again = dispatch(one.parts);
   EXPECT_TRUE(one.parts.wait_for(second, "pacs", DeliveryState::held));
   EXPECT_NE(one.parts.delivery(second, "pacs").reason.find("permanent"), std::string::npos);
+}
+
+// One mistake, however many wait: told once until something was delivered again.
+TEST(Dispatcher, RaisesOneAlarmWhereItIsNotTaken) {
+  const Labels label{{"destination", "pacs"}};
+  const std::string alarm = "sluice_configuration_alarms_total";
+  std::atomic<std::size_t> status = 0x0124;
+  OnePacs one(
+      [&](const StoredByPacs&, int) {
+        Reaction reaction;
+        reaction.status = status;
+        return reaction;
+      },
+      "associations = 1\n");
+  const auto before = counted(alarm, label);
+  const auto held = [&](const std::string& uid) {
+    const std::string id = one.receive(uid);
+    EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::held));
+  };
+  const auto dispatcher = dispatch(one.parts);
+  for (const char* uid : {"1.2.1", "1.2.2", "1.2.3"}) held(uid);
+  EXPECT_EQ(counted(alarm, label), before + 1);
+  status = 0;
+  EXPECT_TRUE(one.parts.wait_for(one.receive("1.2.4"), "pacs", DeliveryState::delivered));
+  status = 0x0124;
+  for (const char* uid : {"1.2.5", "1.2.6"}) held(uid);
+  EXPECT_EQ(counted(alarm, label), before + 2);
+  EXPECT_TRUE(dispatcher->stop(milliseconds(10'000)));
+  one.pacs.greet(Greeting::reject_permanent);
+  const auto again = dispatch(one.parts);
+  for (const char* uid : {"1.2.7", "1.2.8"}) held(uid);
+  EXPECT_EQ(counted(alarm, label), before + 3);
+}
+
+TEST(Dispatcher, RaisesNoConfigurationAlarmForAnInstanceThatIsRefused) {
+  const auto before = counted("sluice_configuration_alarms_total", {{"destination", "pacs"}});
+  OnePacs one(always(0xC000), "max_failures = 1\n");
+  const std::string id = one.receive("1.2.1");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::held));
+  EXPECT_EQ(counted("sluice_configuration_alarms_total", {{"destination", "pacs"}}), before);
 }
 
 TEST(Dispatcher, DeliversEverythingOnceThePacsIsBack) {

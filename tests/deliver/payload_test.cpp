@@ -122,6 +122,21 @@ TEST(Payload, IsRefusedWhenAByteOfTheFileChanged) {
   EXPECT_EQ(payload.error().code, ErrorCode::corrupt);
 }
 
+// The limit may have been higher when it was acknowledged.
+TEST(Payload, OfSequencesDeeperThanTheDefaultIsRead) {
+  GatewayParts parts(kPacs);
+  ReceivedData data = small_instance("1.2.1");
+  std::string close;
+  for (int i = 0; i < 120; ++i) {
+    data.data_set +=
+        std::string("\x40\0\x30\xA7\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF", 16);
+    close += std::string("\xFE\xFF\x0D\xE0\0\0\0\0\xFE\xFF\xDD\xE0\0\0\0\0", 16);
+  }
+  data.data_set += close;
+  const auto payload = parts.payload(parts.receive(data, {"pacs"}));
+  EXPECT_TRUE(payload) << payload.error().message;
+}
+
 TEST(Payload, IsRefusedWhenTheFileIsShorterLongerSwappedOrGone) {
   GatewayParts parts(kToPacs);
   const auto shorter = parts.receive(small_instance("1.2.1"), {"pacs"});

@@ -324,6 +324,41 @@ TEST_P(EveryForm, SeesTheFirstAndTheSecondOfTagsOutOfOrder) {
   EXPECT_FALSE(scan_text(modality + study, GetParam())->is_unordered());
 }
 
+TEST_P(EveryForm, NamesTagsThatComeTwiceOrOutOfOrder) {
+  const auto irregular = [&](const std::vector<Tag>& order) {
+    std::string text;
+    for (const Tag tag : order) text += bytes.element(tag, "OW", "ab");
+    const auto header = scan_text(text, GetParam());
+    return header ? header->irregular_tags() : header.error().message;
+  };
+  const Tag low{0x0009, 0x1010};
+  const Tag middle{0x0011, 0x1010};
+  const Tag high{0x0013, 0x1010};
+  const Tag behind{0xFFFC, 0xFFFC};
+  EXPECT_EQ(irregular({low, middle, high, tags::kPixelData, behind}), "");
+  EXPECT_EQ(irregular({low, middle, middle}), "(0011,1010) twice");
+  EXPECT_EQ(irregular({low, middle, high, low}), "(0009,1010) twice");
+  EXPECT_EQ(irregular({high, low, middle}), "(0009,1010) out of order");
+  EXPECT_EQ(irregular({high, low, middle, middle}), "(0011,1010) twice; (0009,1010) out of order");
+  EXPECT_EQ(irregular({low, low, low}), "(0009,1010) twice");
+  EXPECT_EQ(irregular({low, tags::kPixelData, tags::kPixelData}), "(7FE0,0010) twice");
+  EXPECT_EQ(irregular({low, tags::kPixelData, behind, tags::kPixelData}), "(7FE0,0010) twice");
+  EXPECT_EQ(irregular({tags::kPixelData, behind, {0xFFFB, 0x1010}}), "(FFFB,1010) out of order");
+}
+
+TEST(Scanner, NamesTheFirstOfManyIrregularTags) {
+  const Bytes bytes{Form::explicit_le};
+  std::string text;
+  for (int i = 0; i < 20; ++i) {
+    const auto number = static_cast<std::uint16_t>(0x1000 + i);
+    text += bytes.element({0x0009, number}, "LO", "ab") + bytes.element({0x0009, number}, "LO", "");
+  }
+  const auto header = scan_text(text, Form::explicit_le);
+  ASSERT_TRUE(header);
+  EXPECT_TRUE(header->irregular_tags().ends_with("(0009,1007) and 12 more twice"))
+      << header->irregular_tags();
+}
+
 TEST_P(EveryForm, KeepsUidsAndShortValuesOnly) {
   ScanLimits limits;
   limits.retained_value = 10;

@@ -28,6 +28,17 @@ TEST(TransferSyntax, TakesEveryOtherForEncapsulatedExplicitLittleEndian) {
   expect_syntax("1.2.3.4.5", true, false, false, true);
 }
 
+TEST(TransferSyntax, KnowsSomeThatCannotBeRead) {
+  for (const char* uid : {"1.2.840.113619.5.2", "1.2.840.10008.1.20", "1.2.840.10008.1.2.4.95",
+                          "1.2.840.10008.1.2.4.205", "1.2.840.10008.1.2.6.1"}) {
+    EXPECT_FALSE(is_readable(uid)) << uid;
+  }
+  for (const char* uid : {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.94",
+                          "1.2.840.10008.1.2.4.201", "1.2.3.4.5"}) {
+    EXPECT_TRUE(is_readable(uid)) << uid;
+  }
+}
+
 TEST(TransferSyntax, HasANameOrItsUid) {
   EXPECT_EQ(transfer_syntax_name("1.2.840.10008.1.2"), "Little Endian Implicit");
   EXPECT_EQ(transfer_syntax_name("1.2.840.10008.1.2.4.50"), "JPEG Baseline");

@@ -234,16 +234,22 @@ inline std::vector<Attack> attacks_by_identity() {
       uid("UidWithControlCharacters", "1.2\x1B[2J\r\nlevel=error \x07\x7F"),
       uid("UidOfThousandsOfCharacters", std::string(5'000, '1')),
       uid("UidOfDots", ".."),
-      {"TagsOutOfOrder",
-       bytes(store_message(explicit_ct, explicit_element(0x0020, 0x0011, "IS", "7") + data)),
-       answered(0)},
-      {"TagTwice",
-       bytes(store_message(explicit_ct, data + explicit_element(0x0020, 0x0011, "IS", "7") +
-                                            explicit_element(0x0020, 0x0011, "IS", "8"))),
-       answered(0)},
       {"StoreOnTheVerificationContext",
        bytes(store_message(verification, small_data_set(kCtStorage, kAttacker))), answered(0x0122)},
       {"StoreWithoutInstanceUid", bytes(store_message(explicit_ct, data, "")), answered(0xC000)},
+  };
+}
+
+// Against PS3.5 7.1; what it gets is configured.
+inline std::vector<Attack> attacks_by_irregular_tags(const Answer& answer) {
+  const std::string data = explicit_data_set();
+  const std::string seven = explicit_element(0x0020, 0x0011, "IS", "7");
+  return {
+      {"TagsOutOfOrder", bytes(store_message(explicit_ct, seven + data)), answer},
+      {"TagTwice",
+       bytes(
+           store_message(explicit_ct, data + seven + explicit_element(0x0020, 0x0011, "IS", "8"))),
+       answer},
   };
 }
 

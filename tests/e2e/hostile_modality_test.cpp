@@ -74,31 +74,25 @@ class GoodSender {
   std::thread thread_;
 };
 
-struct Attacks {
-  std::string name;
-  std::vector<Attack> (*make)();
-};
-
 enum class Carrier { tcp, tls };
 
-// Over TLS all attacks run, TlsInstead too: TLS inside TLS is bytes like any others.
-class HostileModality : public ::testing::TestWithParam<std::tuple<Attacks, Carrier>> {
+class AttackedGateway : public ::testing::Test {
  protected:
-  HostileModality()
-      : gateway_(
-            folder_.path("gateway"),
-            "[[destination]]\nname = \"archive\"\naddress = \"file://" + folder_.path("archive") +
-                "\"\n[[route]]\ndestinations = [\"archive\"]\n",
-            "max_instance_size = \"8 MiB\"\nduplicate_window = \"0s\"\nother_bytes = \"deliver\"\n",
-            kHurriedListener + (is_tls() ? certificates_.listener() : "")) {
+  explicit AttackedGateway(Carrier carrier, const std::string& options = "")
+      : is_tls_(carrier == Carrier::tls),
+        gateway_(folder_.path("gateway"),
+                 "[[destination]]\nname = \"archive\"\naddress = \"file://" +
+                     folder_.path("archive") + "\"\n[[route]]\ndestinations = [\"archive\"]\n",
+                 "max_instance_size = \"8 MiB\"\nduplicate_window = \"0s\"\n"
+                 "other_bytes = \"deliver\"\n" +
+                     options,
+                 kHurriedListener + (is_tls_ ? certificates_.listener() : "")) {
     gateway_.start();
   }
 
-  static bool is_tls() { return std::get<Carrier>(GetParam()) == Carrier::tls; }
-
   [[nodiscard]] RawPeer connect() const {
-    return is_tls() ? connect_tls(gateway_.port(), certificates_.modality())
-                    : RawPeer::connect(gateway_.port());
+    return is_tls_ ? connect_tls(gateway_.port(), certificates_.modality())
+                   : RawPeer::connect(gateway_.port());
   }
 
   // The attack, and what comes back.
@@ -165,9 +159,22 @@ class HostileModality : public ::testing::TestWithParam<std::tuple<Attacks, Carr
     EXPECT_THAT(log, Not(HasSubstr("Secret")));
   }
 
+  const bool is_tls_;
   TemporaryFolder folder_;
   TlsCertificates certificates_;
   GatewayProcess gateway_;
+};
+
+struct Attacks {
+  std::string name;
+  std::vector<Attack> (*make)();
+};
+
+// Over TLS all attacks run, TlsInstead too: TLS inside TLS is bytes like any others.
+class HostileModality : public AttackedGateway,
+                        public testing::WithParamInterface<std::tuple<Attacks, Carrier>> {
+ protected:
+  HostileModality() : AttackedGateway(std::get<Carrier>(GetParam())) {}
 };
 
 TEST_P(HostileModality, GetsItsAnswerAndLeavesNothing) {
@@ -202,6 +209,59 @@ INSTANTIATE_TEST_SUITE_P(
       return std::get<0>(table.param).name +
              (std::get<1>(table.param) == Carrier::tls ? "OverTls" : "OverTcp");
     });
+
+struct TagPolicy {
+  const char* name;
+  Answer answer;
+  const char* state;  // of the delivery; "": there is none
+};
+
+class IrregularTags : public AttackedGateway, public testing::WithParamInterface<TagPolicy> {
+ protected:
+  IrregularTags()
+      : AttackedGateway(Carrier::tcp,
+                        "irregular_tags = \"" + std::string(GetParam().name) + "\"\n") {}
+
+  [[nodiscard]] std::vector<std::string> values(const nlohmann::json& list,
+                                                const std::string& key) const {
+    std::vector<std::string> all;
+    for (const auto& each : list) all.push_back(each.at(key));
+    return all;
+  }
+};
+
+// What the sender is told, what becomes of the instance, and that it is flagged where a
+// person looks.
+TEST_P(IrregularTags, AreFlaggedAndTreatedAsConfigured) {
+  const auto expected = testing::ElementsAre("(0008,0016) out of order", "(0020,0011) twice");
+  for (const Attack& attack : attacks_by_irregular_tags(GetParam().answer)) {
+    SCOPED_TRACE(attack.name);
+    play(attack);
+  }
+  const auto lines = gateway_.lines("tags twice or out of order");
+  EXPECT_THAT(values(lines, "tags"), expected) << gateway_.log();
+  EXPECT_THAT(values(lines, "level"), testing::Each("warning"));
+  EXPECT_THAT(values(lines, "policy"), testing::Each(GetParam().name));
+  const std::string state = GetParam().state;
+  if (state.empty()) {
+    const auto listed = gateway_.run({"queue", "list", "--all", "--json"}).json();
+    EXPECT_THAT(listed.at("deliveries"), testing::IsEmpty());
+    EXPECT_THAT(values(listed.at("rejections"), "reason"), testing::Each(HasSubstr("tags (00")));
+    EXPECT_THAT(gateway_.spooled(), testing::IsEmpty());
+  } else {
+    EXPECT_TRUE(gateway_.wait_for_counts({{state, 2}})) << gateway_.log();
+    const auto listed = gateway_.run({"queue", "list", "--state", state, "--json"}).json();
+    EXPECT_THAT(values(listed.at("deliveries"), "irregular_tags"), expected);
+  }
+  expect_clean_log();
+  EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
+}
+
+INSTANTIATE_TEST_SUITE_P(Policies, IrregularTags,
+                         testing::Values(TagPolicy{"deliver", answered(0), "delivered"},
+                                         TagPolicy{"quarantine", answered(0), "quarantined"},
+                                         TagPolicy{"reject", answered(0xC000), ""}),
+                         [](const auto& policy) { return std::string(policy.param.name); });
 
 }  // namespace
 }  // namespace sluice::test

@@ -74,6 +74,60 @@ TEST_F(MergeStudies, NeverMergesByAnEmptyKey) {
   EXPECT_EQ(study_of({.study = "1.2.4", .patient_id = " "}), "1.2.4");
 }
 
+// Nobody knows which of two a PACS takes: neither may lead into another patient's study.
+TEST_F(MergeStudies, NeverMergesByAKeyThatComesTwiceWithDifferentValues) {
+  EXPECT_EQ(study_of({.study = "1.2.1", .issuer = "H"}), "1.2.1");
+  struct Second {
+    Tag tag;
+    std::string same;
+    std::string other;
+  };
+  for (const Second& second :
+       {Second{tags::kPatientId, "P1", "P2"}, Second{tags::kAccessionNumber, "A1", "A2"},
+        Second{tags::kIssuerOfPatientId, "H", "K"}}) {
+    for (const bool is_first : {false, true}) {
+      const auto study = [&](const std::string& value) {
+        const std::string slice = data_set({.study = "1.2.2", .issuer = "H"}).bytes();
+        const std::string more = DataSet().text(second.tag, Vr::LO, value).bytes();
+        Case one(is_first ? more + slice : slice + more);
+        EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+        return one.instance.text(tags::kStudyInstanceUid);
+      };
+      EXPECT_EQ(study(second.other), "1.2.2") << dicom::keyword(second.tag);
+      EXPECT_EQ(study(second.same), "1.2.1") << dicom::keyword(second.tag);
+    }
+  }
+}
+
+TEST_F(MergeStudies, GivesBothOfTwoElementsTheStudyAndItsAttributes) {
+  EXPECT_EQ(study_of({.study = "1.2.1", .description = "Thorax"}), "1.2.1");
+  for (const char* first : {"1.2.1", "1.2.2"}) {
+    DataSet data = data_set({.study = first, .description = "Thorax"});
+    data.uid(tags::kStudyInstanceUid, "1.2.3").text(kStudyDescription, Vr::LO, "Other");
+    Case one(data);
+    EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+    const std::string output = one.output();
+    const Case sent(output);
+    EXPECT_EQ(sent.instance.texts(tags::kStudyInstanceUid),
+              (std::vector<std::string>{"1.2.1", "1.2.1"}));
+    EXPECT_EQ(sent.instance.texts(kStudyDescription),
+              (std::vector<std::string>{"Thorax", "Thorax"}));
+  }
+}
+
+TEST_F(MergeStudies, MergesByAKeyOutOfOrder) {
+  EXPECT_EQ(study_of({.study = "1.2.1"}), "1.2.1");
+  const DataSet key = DataSet().text(tags::kPatientId, Vr::LO, "P1");
+  Case one(data_set({.study = "1.2.2", .patient_id = "P1"}).bytes() + key.bytes());
+  EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+  EXPECT_EQ(one.instance.text(tags::kStudyInstanceUid), "1.2.1");
+  DataSet tail;
+  tail.uid(tags::kStudyInstanceUid, "1.2.3").text(tags::kPatientId, Vr::LO, "P1");
+  Case other(tail.text(tags::kAccessionNumber, Vr::SH, "A1"));
+  EXPECT_TRUE(is_pass(other.apply(*filter_, *ledger_)));
+  EXPECT_EQ(other.instance.text(tags::kStudyInstanceUid), "1.2.1");
+}
+
 TEST_F(MergeStudies, TakesOverTheStudyAttributesOfTheFirst) {
   (void)run({.study = "1.2.1", .description = "Thorax"});
   const Case second = run({.study = "1.2.2", .description = "Abdomen"});

@@ -74,6 +74,51 @@ TEST_F(RemapSeriesNumber, GivesBothOfTwoElementsTheSameNumber) {
   }
 }
 
+// What is to be refused is refused though a good number stands before it; what is to be
+// left alone, or to get a number, gets that of the other.
+TEST_F(RemapSeriesNumber, LooksAtBothOfTwoElements) {
+  const auto two = [](const std::string& first, const std::string& second) {
+    DataSet data = image("1.2.3", "1.2.1", "1.1", first);
+    data.text(tags::kSeriesNumber, dicom::Vr::IS, second);
+    return data;
+  };
+  for (const bool is_bad_first : {false, true}) {
+    Case one(is_bad_first ? two("12abc", "3") : two("3", "12abc"));
+    for (const char* policy : {"reject", "quarantine", "assign", "pass"}) {
+      use("not_integer = \"" + std::string(policy) + "\"");
+      const Verdict verdict = one.apply(*filter_, *ledger_);
+      EXPECT_EQ(is_reject(verdict), std::string_view(policy) == "reject");
+      EXPECT_EQ(is_quarantine(verdict), std::string_view(policy) == "quarantine");
+    }
+    EXPECT_EQ(one.instance.texts(tags::kSeriesNumber), (std::vector<std::string>{"3", "3"}));
+  }
+}
+
+TEST_F(RemapSeriesNumber, NumbersWhatStandsOutOfOrder) {
+  EXPECT_EQ(number_of("1.9", "3"), "3");
+  const DataSet number = DataSet().text(tags::kSeriesNumber, dicom::Vr::IS, "3");
+  DataSet data;
+  data.uid(tags::kSeriesInstanceUid, "1.1").uid(tags::kStudyInstanceUid, "1.2.1");
+  for (const std::string& bytes : {data.bytes() + number.bytes(), number.bytes() + data.bytes()}) {
+    Case one(bytes);
+    EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+    EXPECT_EQ(one.instance.text(tags::kSeriesNumber), "10000");
+  }
+}
+
+TEST_F(RemapSeriesNumber, QuarantinesWhatNamesTwoSeriesOrStudies) {
+  for (const dicom::Tag tag : {tags::kStudyInstanceUid, tags::kSeriesInstanceUid}) {
+    DataSet data = image("1.2.3", "1.2.1", "1.1", "3");
+    data.uid(tag, "1.5");
+    Case one(data);
+    EXPECT_TRUE(is_quarantine(one.apply(*filter_, *ledger_)));
+  }
+  DataSet same = image("1.2.3", "1.2.1", "1.1", "3");
+  same.uid(tags::kSeriesInstanceUid, "1.1");
+  Case one(same);
+  EXPECT_TRUE(is_pass(one.apply(*filter_, *ledger_)));
+}
+
 struct Bad {
   const char* name;
   const char* value;

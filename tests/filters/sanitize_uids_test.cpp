@@ -165,6 +165,45 @@ TEST(SanitizeUids, DecidesAboutASopInstanceUidUnlikeTheCommands) {
   EXPECT_TRUE(is_pass(verdict("mismatch = \"pass\"")));
 }
 
+// A PACS may read the other one.
+TEST(SanitizeUids, RepairsBothOfTwoElementsWithOneTag) {
+  const auto filter = make_filter("sanitize_uids", "");
+  const auto ledger = memory_ledger();
+  for (const auto& [first, second] : {std::pair{"1.02", "1.2.4"}, std::pair{"1.2.4", "1.02"}}) {
+    DataSet data = image("1.2.3", first, "1.2.5", "1");
+    data.uid(tags::kStudyInstanceUid, second);
+    Case one(data);
+    ASSERT_TRUE(is_pass(one.apply(*filter, *ledger)));
+    const std::string output = one.output();
+    const Case sent(output);
+    const auto uids = sent.instance.texts(tags::kStudyInstanceUid);
+    ASSERT_EQ(uids.size(), 2U);
+    for (const std::string& uid : uids) EXPECT_TRUE(dicom::is_valid_uid(uid)) << uid;
+    EXPECT_EQ(one.instance.changes().size(), 1U);
+  }
+}
+
+TEST(SanitizeUids, RepairsWhatStandsOutOfOrder) {
+  const auto filter = make_filter("sanitize_uids", "");
+  const auto ledger = memory_ledger();
+  DataSet data;
+  data.uid(tags::kSeriesInstanceUid, "1.02").uid(tags::kStudyInstanceUid, "1.03");
+  Case one(data.bytes() + DataSet().uid(tags::kSopInstanceUid, "1.2.3").bytes());
+  ASSERT_TRUE(is_pass(one.apply(*filter, *ledger)));
+  EXPECT_TRUE(dicom::is_valid_uid(one.instance.text(tags::kSeriesInstanceUid)));
+  EXPECT_TRUE(dicom::is_valid_uid(one.instance.text(tags::kStudyInstanceUid)));
+}
+
+TEST(SanitizeUids, RejectsAnEmptyIdentifierBesideOneThatIsThere) {
+  const auto filter = make_filter("sanitize_uids", "");
+  const auto ledger = memory_ledger();
+  for (const auto& [first, second] : {std::pair{"", "1.2.4"}, std::pair{"1.2.4", ""}}) {
+    DataSet data = image("1.2.3", first, "1.2.5", "1");
+    data.uid(tags::kStudyInstanceUid, second);
+    EXPECT_TRUE(is_reject(Case(data).apply(*filter, *ledger)));
+  }
+}
+
 TEST(SanitizeUids, StripsZerosWhereAsked) {
   const auto filter = make_filter("sanitize_uids", "leading_zero = \"strip_zeros\"");
   const auto ledger = memory_ledger();

@@ -30,6 +30,18 @@ TEST(Negotiation, TakesTheFirstThatIsConfigured) {
             ContextResult::transfer_syntaxes_not_supported);
 }
 
+// So that the sender sends in another one, instead of being refused with each instance.
+TEST(Negotiation, PassesOverWhatCannotBeRead) {
+  const std::string kGe = "1.2.840.113619.5.2";
+  const std::string kJpipDeflate = "1.2.840.10008.1.2.4.95";
+  EXPECT_EQ(answer(kCtStorage, {kGe, kImplicit}).transfer_syntax, kImplicit);
+  EXPECT_EQ(answer(kCtStorage, {kGe, kJpipDeflate, kJpeg2000}).transfer_syntax, kJpeg2000);
+  for (const std::vector<std::string>& configured : {std::vector<std::string>{}, {kGe}}) {
+    EXPECT_EQ(answer(kCtStorage, {kGe}, configured).result,
+              ContextResult::transfer_syntaxes_not_supported);
+  }
+}
+
 TEST(Negotiation, TakesStorageOfEveryKind) {
   for (const char* uid : {"1.2.840.10008.5.1.4.1.1.2",       // CT
                           "1.2.840.10008.5.1.4.1.1.481.2",   // RT dose

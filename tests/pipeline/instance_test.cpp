@@ -1,6 +1,6 @@
 #include "gateway/pipeline/instance.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "gateway/dicom/vr.h"
 #include "tests/support/data_set.h"
@@ -128,6 +128,21 @@ TEST_F(InstanceTest, AppendsToTheRecordOfEarlierSystems) {
   EXPECT_EQ(text(after, {0x0400, 0x0563},
                  item(after, tags::kOriginalAttributesSequence, dicom::kRoot, 1)),
             "SLUICE");
+}
+
+TEST_F(InstanceTest, TellsEachOfTwoElementsWithOneTag) {
+  const std::string twice = bytes_ + test::DataSet().uid(tags::kSopInstanceUid, "1.2.99").bytes();
+  const dicom::Header header = test::header_of(twice);
+  Instance instance(provenance_, header);
+  EXPECT_THAT(instance.texts(tags::kSopInstanceUid), testing::ElementsAre("1.2.3", "1.2.99"));
+  EXPECT_TRUE(instance.is_ambiguous(tags::kSopInstanceUid));
+  EXPECT_TRUE(instance.has_uid_mismatch()) << "the second counts too";
+  EXPECT_THAT(instance.texts(tags::kStudyInstanceUid), testing::ElementsAre("1.2.4"));
+  EXPECT_THAT(instance.texts(tags::kPatientId), testing::IsEmpty());
+  ASSERT_TRUE(instance.change(tags::kSopInstanceUid, "1.2.3", "test", Record::none));
+  EXPECT_THAT(instance.texts(tags::kSopInstanceUid), testing::ElementsAre("1.2.3", "1.2.3"));
+  ASSERT_TRUE(instance.change(tags::kPatientId, "P", "test", Record::none));
+  EXPECT_THAT(instance.texts(tags::kPatientId), testing::ElementsAre("P"));
 }
 
 TEST_F(InstanceTest, TellsASopInstanceUidUnlikeTheCommands) {

@@ -109,8 +109,9 @@ class NoLedger : public Ledger {
 
 class PipelineTest : public testing::Test {
  protected:
-  void build(const std::string& routes) {
-    const config::Config config = config::parse(kStart + routes, mistakes_);
+  void build(const std::string& routes, const std::string& options = "") {
+    const config::Config config =
+        config::parse("[gateway]\n" + options + kStart + routes, mistakes_);
     pipeline_ = Pipeline::build(config, kTypes, "key", mistakes_);
   }
   Decision decide() {
@@ -218,6 +219,45 @@ TEST_F(PipelineTest, RejectsAnUnsettledUidMismatchWithOrWithoutRoutes) {
   ASSERT_NE(decide().rejected(), nullptr);
   build("[[route]]\nfilters = [\"settle\"]\ndestinations = [\"a\"]\n");
   EXPECT_EQ(decide().rejected(), nullptr);
+}
+
+TEST_F(PipelineTest, DecidesAboutIrregularTagsAsConfigured) {
+  const std::string route = "[[route]]\nname = \"main\"\ndestinations = [\"a\"]\n";
+  const test::DataSet regular_image = test::image("1.2.3", "1.2.4", "1.2.5", "1");
+  const std::string bytes =
+      regular_image.bytes() + test::DataSet().text(tags::kSeriesNumber, Vr::IS, "2").bytes();
+  header_ = test::header_of(regular_image.bytes());
+  const auto verdict = [&](const std::string& options, const std::string& routes) {
+    mistakes_ = config::Mistakes("test");
+    build(routes, options);
+    return decide();
+  };
+  for (const char* policy : {"deliver", "quarantine", "reject"}) {
+    const std::string option = "irregular_tags = \"" + std::string(policy) + "\"\n";
+    const Decision regular = verdict(option, route);
+    EXPECT_TRUE(std::holds_alternative<Pass>(regular.routes.at(0).verdict)) << policy;
+  }
+  header_ = test::header_of(bytes);
+  EXPECT_TRUE(std::holds_alternative<Pass>(verdict("", route).routes.at(0).verdict));
+  const Decision rests = verdict("irregular_tags = \"quarantine\"\n", route);
+  ASSERT_TRUE(std::holds_alternative<Quarantine>(rests.routes.at(0).verdict));
+  EXPECT_EQ(std::get<Quarantine>(rests.routes[0].verdict).reason, "tags (0020,0011) twice");
+  EXPECT_TRUE(rests.routes[0].destinations.empty());
+  Instance released(provenance_, header_);
+  const auto sent = pipeline_->apply("main", released, ledger_);
+  ASSERT_TRUE(sent);
+  EXPECT_TRUE(std::holds_alternative<Pass>(*sent)) << "what was accepted before is still sent";
+  const std::string reject = "irregular_tags = \"reject\"\n";
+  for (const std::string& routes :
+       {route,
+        std::string("[[route]]\nwhen = { Modality = \"none\" }\ndestinations = [\"a\"]\n")}) {
+    const Decision refused = verdict(reject, routes);
+    ASSERT_NE(refused.rejected(), nullptr);
+    EXPECT_EQ(refused.rejected()->status, 0xC000);
+  }
+  const Decision dropped =
+      verdict(reject, "[[route]]\nfilters = [\"drop\"]\ndestinations = [\"a\"]\n");
+  EXPECT_TRUE(std::holds_alternative<Drop>(dropped.routes.at(0).verdict)) << "the chain says first";
 }
 
 TEST_F(PipelineTest, AppliesWhatItDecided) {

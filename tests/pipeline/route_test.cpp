@@ -65,6 +65,30 @@ TEST_F(RouteTakes, ByOneOfSeveralValues) {
   EXPECT_FALSE(takes({{"ImageType", {"SECONDARY"}}}));
 }
 
+// Whichever of the two a filter or a PACS reads, no route is dodged by the other.
+TEST_F(RouteTakes, ByEitherOfTwoElementsWithOneTag) {
+  const std::string regular = data_set_.bytes();
+  const std::string mr = test::DataSet().text(dicom::tags::kModality, Vr::CS, "MR").bytes();
+  const std::string out_of_order = regular + mr;
+  const std::string before = mr + regular;
+  for (const std::string& bytes : {out_of_order, before}) {
+    header_ = test::header_of(bytes);
+    EXPECT_TRUE(takes({{"Modality", {"CT"}}}));
+    EXPECT_TRUE(takes({{"Modality", {"MR"}}}));
+    EXPECT_FALSE(takes({{"Modality", {"US"}}}));
+    EXPECT_TRUE(takes({{"Rows", {"512"}}, {"ImageType", {"PRIMARY"}}}));
+    EXPECT_FALSE(takes({{"Modality", {""}}}));
+  }
+}
+
+TEST_F(RouteTakes, ByAnAttributeOutOfOrder) {
+  const std::string bytes =
+      data_set_.bytes() + test::DataSet().text({0x0008, 0x0070}, Vr::LO, "ACME").bytes();
+  header_ = test::header_of(bytes);
+  EXPECT_TRUE(takes({{"Manufacturer", {"ACME"}}, {"Modality", {"CT"}}}));
+  EXPECT_FALSE(takes({{"Manufacturer", {"OTHER"}}}));
+}
+
 TEST_F(RouteTakes, AnAbsentAttributeAsAnEmptyValue) {
   EXPECT_FALSE(takes({{"PatientID", {"?*"}}}));
   EXPECT_TRUE(takes({{"PatientID", {""}}}));

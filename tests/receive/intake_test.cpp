@@ -188,6 +188,56 @@ TEST(Intake, OffersANewUidOnlyWhereOtherBytesGetOne) {
   EXPECT_FALSE(rules.at(0).had_new_uid);
 }
 
+TEST(Intake, FlagsIrregularTagsWhateverBecomesOfTheInstance) {
+  const std::string irregular = data_set() + std::string("\x08\0\x70\0\2\0\0\0AB", 10);
+  for (const char* policy : {"deliver", "quarantine", "reject"}) {
+    SCOPED_TRACE(policy);
+    Gateway gateway("[[route]]\ndestinations = [\"pacs\"]\n",
+                    "irregular_tags = \"" + std::string(policy) + "\"\n");
+    const Labels label{{"policy", policy}};
+    const auto before = counted("sluice_irregular_tags_total", label);
+    EXPECT_EQ(take(gateway, data_set()).status, 0);
+    EXPECT_EQ(counted("sluice_irregular_tags_total", label), before);
+    EXPECT_EQ(gateway.queue.added().at(0).instance.irregular_tags, "");
+    const Reply reply = take(gateway, irregular);
+    EXPECT_EQ(counted("sluice_irregular_tags_total", label), before + 1);
+    if (std::string_view(policy) == "reject") {
+      EXPECT_EQ(reply.status, 0xC000);
+      EXPECT_EQ(reply.comment, "tags (0008,0070) out of order");
+      EXPECT_EQ(gateway.queue.added().size(), 1U);
+      EXPECT_EQ(gateway.files(), 1U) << "that of the regular one";
+      continue;
+    }
+    EXPECT_EQ(reply.status, 0);
+    const auto added = gateway.queue.added().at(1);
+    EXPECT_EQ(added.instance.irregular_tags, "(0008,0070) out of order");
+    EXPECT_EQ(added.deliveries.at(0).state, std::string_view(policy) == "deliver"
+                                                ? DeliveryState::ready
+                                                : DeliveryState::quarantined);
+  }
+}
+
+TEST(Intake, TakesSequencesAsDeepAsConfiguredAndNoDeeper) {
+  const auto nested = [](int depth) {
+    std::string open;
+    std::string close;
+    for (int i = 0; i < depth; ++i) {
+      open += std::string("\x40\0\x30\xA7\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF", 16);
+      close += std::string("\xFE\xFF\x0D\xE0\0\0\0\0\xFE\xFF\xDD\xE0\0\0\0\0", 16);
+    }
+    return data_set() + open + close;
+  };
+  for (const int limit : {8, 64, 120}) {
+    Gateway gateway("[[route]]\ndestinations = [\"pacs\"]\n",
+                    "max_nesting = " + std::to_string(limit) + "\n");
+    EXPECT_EQ(take(gateway, nested(limit)).status, 0) << limit;
+    const Reply reply = take(gateway, nested(limit + 1));
+    EXPECT_EQ(reply.status, 0xC000) << limit;
+    EXPECT_NE(reply.comment.find("nested more than " + std::to_string(limit)), std::string::npos);
+    EXPECT_EQ(gateway.files(), 1U);
+  }
+}
+
 TEST(Intake, ListsWhatItRejectsAndNotWhatItHasNoRoomFor) {
   Gateway gateway("[[route]]\nfilters = [\"rejects\"]\ndestinations = [\"pacs\"]\n");
   EXPECT_EQ(take(gateway, data_set()).status, 0xC123);
@@ -220,6 +270,13 @@ TEST(Intake, RefusesADataSetUnlikeItsCommand) {
   EXPECT_EQ(take(gateway, "").status, 0xA900);
   EXPECT_EQ(gateway.files(), 0U);
   EXPECT_TRUE(gateway.queue.added().empty());
+}
+
+TEST(Intake, ASecondUidBehindAnEmptyOneIsSeenToo) {
+  Gateway gateway;
+  const Reply reply = take(gateway, small_data_set(kCtStorage, "") + data_set());
+  EXPECT_EQ(reply.status, 0xA900);
+  EXPECT_EQ(reply.comment, "two SOP Instance UIDs (0008,0018)");
 }
 
 TEST(Intake, ASecondUidUnlikeTheCommandsIsSeenToo) {
