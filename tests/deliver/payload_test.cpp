@@ -124,7 +124,7 @@ TEST(Payload, IsRefusedWhenAByteOfTheFileChanged) {
 
 // The limit may have been higher when it was acknowledged.
 TEST(Payload, OfSequencesDeeperThanTheDefaultIsRead) {
-  GatewayParts parts(kPacs);
+  GatewayParts parts(kToPacs);
   ReceivedData data = small_instance("1.2.1");
   std::string close;
   for (int i = 0; i < 120; ++i) {
