@@ -59,6 +59,7 @@ class FullDisk : public testing::Test {
 
   void fill_with_three_senders(const GatewayProcess& gateway) {
     std::vector<std::thread> senders;
+    senders.reserve(3);
     for (int n = 0; n < 3; ++n) {
       senders.emplace_back([&] { EXPECT_GT(send_until_refused(gateway, 10), 0U); });
     }

@@ -71,6 +71,7 @@ class Soak {
   Report run() {
     const auto end = std::chrono::steady_clock::now() + options_.limit;
     std::vector<std::thread> senders;
+    senders.reserve(static_cast<std::size_t>(options_.senders));
     for (int n = 0; n < options_.senders; ++n) senders.emplace_back([this] { send(); });
     Report report;
     while (std::chrono::steady_clock::now() < end && report.trouble.empty() &&

@@ -186,7 +186,7 @@ long open_file(int folder, const char* name, int flags, unsigned mode) {
       (here.plan.call == Call::none && !here.power.is_following())) {
     return real();
   }
-  const std::string path = absolute(folder, name);
+  std::string path = absolute(folder, name);
   const bool makes = (flags & O_CREAT) != 0 && ::faccessat(folder, name, F_OK, 0) != 0;
   return call_disk(
       Call::open, [&] { return path; }, nothing, real,
