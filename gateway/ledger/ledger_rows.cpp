@@ -57,7 +57,8 @@ UPDATE merged_attributes SET checksum = row_sum(scope, key, name, value);
 UPDATE uid_replacements SET checksum = row_sum(before, scope, after, reason, recorded_at))",
 };
 
-// Of the row that a statement is at: whether its column `sound` is true.
+// Of the row that a statement is at: whether its column `sound` is true. The sums are made
+// with the key that was asked for: in an index that is out of order SQLite finds others.
 Result<void> check_row(const sqlite::Statement& row, int sound, std::string_view table) {
   if (row.integer(sound) != 0) return {};
   return failure(ErrorCode::corrupt,
@@ -96,8 +97,8 @@ std::vector<std::string> damaged_ledger_rows() {
 Result<std::optional<std::int32_t>> find_number(Connection& db,
                                                 const SeriesNumberRequest& request) {
   auto statement = db.prepare(
-      "SELECT number, checksum = row_sum(scope, study, series, number, recorded_at) "
-      "FROM series_numbers WHERE scope = ? AND study = ? AND series = ?",
+      "SELECT number, checksum = row_sum(?1, ?2, ?3, number, recorded_at) "
+      "FROM series_numbers WHERE scope = ?1 AND study = ?2 AND series = ?3",
       {request.scope, request.study_instance_uid, request.series_instance_uid});
   if (!statement) return tl::unexpected(statement.error());
   const auto row = statement->step();
@@ -145,8 +146,8 @@ Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view s
                                               std::string_view key) {
   MergedStudy study;
   auto found = db.prepare(
-      "SELECT study, checksum = row_sum(scope, key, study, recorded_at) "
-      "FROM merged_studies WHERE scope = ? AND key = ?",
+      "SELECT study, checksum = row_sum(?1, ?2, study, recorded_at) "
+      "FROM merged_studies WHERE scope = ?1 AND key = ?2",
       {scope, key});
   if (!found) return tl::unexpected(found.error());
   const auto row = found->step();
@@ -157,8 +158,8 @@ Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view s
   }
   study.study_instance_uid = found->text(0);
   auto attributes = db.prepare(
-      "SELECT name, value, checksum = row_sum(scope, key, name, value) "
-      "FROM merged_attributes WHERE scope = ? AND key = ?",
+      "SELECT name, value, checksum = row_sum(?1, ?2, name, value) "
+      "FROM merged_attributes WHERE scope = ?1 AND key = ?2",
       {scope, key});
   if (!attributes) return tl::unexpected(attributes.error());
   for (;;) {
@@ -193,8 +194,8 @@ Result<std::optional<FirstReplacement>> find_first_replacement(Connection& db,
                                                                std::string_view scope,
                                                                std::string_view before) {
   auto statement = db.prepare(
-      "SELECT after, recorded_at, checksum = row_sum(before, scope, after, reason, recorded_at) "
-      "FROM uid_replacements WHERE before = ? AND scope = ? ORDER BY recorded_at LIMIT 1",
+      "SELECT after, recorded_at, checksum = row_sum(?1, ?2, after, reason, recorded_at) "
+      "FROM uid_replacements WHERE before = ?1 AND scope = ?2 ORDER BY recorded_at LIMIT 1",
       {before, scope});
   if (!statement) return tl::unexpected(statement.error());
   const auto row = statement->step();

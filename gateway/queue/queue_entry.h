@@ -26,6 +26,11 @@ struct Entry {
 [[nodiscard]] Result<std::vector<Entry>> read_entries(sqlite::Connection& db, std::string_view sql,
                                                       const std::vector<sqlite::Value>& values);
 
+// Of the two rows that i and d stand for, in SQL: whether their checksums fit.
+[[nodiscard]] std::string entry_is_sound();
+// Behind each change of an instance's columns that have a sum; a delivery's never change.
+[[nodiscard]] Result<void> set_checksum(sqlite::Connection& db, std::int64_t sequence);
+
 // Takes those whose rows are damaged out of `entries`: they rest in this state, for that
 // reason. Never sent, and never deleted: the file stays in the spool. True when there was
 // one.

@@ -4,16 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <set>
-#include <span>
-
-#include "gateway/base/counter.h"
-#include "gateway/base/log.h"
 
 namespace sluice {
 namespace {
-
-constexpr std::string_view kDamagedRow =
-    "its row in the queue is not what was written: the disk or the memory changed it";
 
 constexpr std::array<std::string_view, 8> kStateNames = {
     "ready", "sending", "delivered", "deferred", "held", "quarantined", "dropped", "discarded"};
@@ -131,46 +124,12 @@ INSERT INTO totals SELECT 'finished', '', count(*) FROM instances i WHERE NOT EX
 ALTER TABLE instances ADD COLUMN irregular_tags TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
-UPDATE instances SET checksum = row_sum(id, received_at, calling_ae_title, called_ae_title,
+UPDATE instances SET checksum = row_sum(sequence, id, received_at, calling_ae_title, called_ae_title,
   peer_address, listener, sop_class_uid, sop_instance_uid, study_instance_uid,
   series_instance_uid, transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name,
   other_bytes_of, new_sop_instance_uid, irregular_tags);
 UPDATE deliveries SET checksum = row_sum(instance, route, destination, released))",
 };
-
-// The columns that a checksum is of, in its order: what an instance is, and where it goes.
-constexpr std::array<std::string_view, 18> kInstanceSum = {"id",
-                                                           "received_at",
-                                                           "calling_ae_title",
-                                                           "called_ae_title",
-                                                           "peer_address",
-                                                           "listener",
-                                                           "sop_class_uid",
-                                                           "sop_instance_uid",
-                                                           "study_instance_uid",
-                                                           "series_instance_uid",
-                                                           "transfer_syntax_uid",
-                                                           "data_set_offset",
-                                                           "data_set_length",
-                                                           "digest",
-                                                           "user_name",
-                                                           "other_bytes_of",
-                                                           "new_sop_instance_uid",
-                                                           "irregular_tags"};
-constexpr std::array<std::string_view, 4> kDeliverySum = {"instance", "route", "destination",
-                                                          "released"};
-
-std::string sum_of(std::string_view table, std::span<const std::string_view> columns) {
-  std::string sql;
-  for (const std::string_view column : columns) {
-    sql += (sql.empty() ? "row_sum(" : ", ") + std::string(table) + "." + std::string(column);
-  }
-  return sql + ")";
-}
-
-std::string is_sound(std::string_view table, std::span<const std::string_view> columns) {
-  return std::string(table) + ".checksum = " + sum_of(table, columns);
-}
 
 Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
                              Time now) {
@@ -230,7 +189,7 @@ std::string entries_where(std::string_view conditions) {
          "d.next_attempt, d.updated_at, d.delivery, d.instance, i.user_name, "
          "i.other_bytes_of, i.new_sop_instance_uid, i.damaged, i.sent_again, i.sent_again_at, "
          "d.released, i.irregular_tags, " +
-         is_sound("i", kInstanceSum) + " AND " + is_sound("d", kDeliverySum) +
+         entry_is_sound() +
          " "
          "FROM deliveries d JOIN instances i ON i.sequence = d.instance WHERE " +
          std::string(conditions);
@@ -305,9 +264,8 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
       "INSERT INTO instances(id, received_at, calling_ae_title, called_ae_title, peer_address, "
       "listener, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid, "
       "transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name, "
-      "other_bytes_of, new_sop_instance_uid, irregular_tags, checksum) "
-      "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,"
-      "row_sum(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18))",
+      "other_bytes_of, new_sop_instance_uid, irregular_tags) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       {row.id, to_microseconds(row.received_at), row.calling_ae_title, row.called_ae_title,
        row.peer_address, row.listener, row.sop_class_uid, row.sop_instance_uid,
        row.study_instance_uid, row.series_instance_uid, row.transfer_syntax_uid,
@@ -316,48 +274,9 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
        row.other_bytes_of, row.new_sop_instance_uid, row.irregular_tags});
   if (!inserted) return inserted;
   const std::int64_t sequence = db.last_row_id();
+  if (auto summed = set_checksum(db, sequence); !summed) return summed;
   if (auto counted = add_to_total(db, total::kInstances, "", 1); !counted) return counted;
   return insert_deliveries(db, sequence, deliveries, now);
-}
-
-Result<void> keep_new_uid(Connection& db, std::int64_t sequence, const InstanceRow& instance) {
-  static const std::string sql =
-      "UPDATE instances SET checksum = " + sum_of("instances", kInstanceSum) +
-      " WHERE sequence = ?";
-  auto set =
-      db.run("UPDATE instances SET other_bytes_of = ?, new_sop_instance_uid = ? WHERE sequence = ?",
-             {instance.other_bytes_of, instance.new_sop_instance_uid, sequence});
-  if (!set) return set;
-  return db.run(sql, {sequence});
-}
-
-std::vector<std::string> damaged_rows() {
-  return {"SELECT 'instance ' || id || ': its row changed on disk' FROM instances WHERE NOT " +
-              is_sound("instances", kInstanceSum) + " LIMIT 1",
-          "SELECT 'delivery ' || delivery || ': its row changed on disk' FROM deliveries WHERE "
-          "NOT " +
-              is_sound("deliveries", kDeliverySum) + " LIMIT 1",
-          "SELECT 'delivery ' || delivery || ': its instance is gone' FROM deliveries d WHERE NOT "
-          "EXISTS (SELECT 1 FROM instances i WHERE i.sequence = d.instance) LIMIT 1"};
-}
-
-Result<bool> hold_damaged(Connection& db, std::vector<Entry>& entries, DeliveryState state,
-                          Time now) {
-  const auto is_damaged = [](const Entry& entry) { return !entry.is_sound; };
-  for (const Entry& entry : entries) {
-    if (!is_damaged(entry)) continue;
-    auto held = db.run(
-        "UPDATE deliveries SET state = ?, reason = ?, reroute = 0, updated_at = ? "
-        "WHERE delivery = ?",
-        {to_string(state), kDamagedRow, to_microseconds(now), entry.delivery});
-    if (!held) return tl::unexpected(held.error());
-    count("sluice_queue_errors_total", {{"reason", "damaged row"}});
-    log::error("a row of the queue changed on disk: what it says is not sent",
-               {{"id", entry.entry.instance.id},
-                {"destination", entry.entry.delivery.destination},
-                {"advice", "check disk and memory; send the image again from the modality"}});
-  }
-  return std::erase_if(entries, is_damaged) > 0;
 }
 
 Result<void> make_ready(Connection& db, const Waiting& due) {
@@ -367,19 +286,25 @@ Result<void> make_ready(Connection& db, const Waiting& due) {
       {due.delivery, due.next_attempt});
 }
 
-// Until none of those that are first is damaged. One that is ready again after it was held
-// shows that the index, by which it is found, names another row.
-Result<std::vector<Entry>> claimable(Connection& db, std::string_view sql,
-                                     const std::vector<Value>& values, Time now) {
+// Until none of those that are first is damaged. One that is ready again after it was held,
+// or has another state or destination than was asked for, shows that the index names other
+// rows than it says.
+Result<std::vector<Entry>> claimable(Connection& db, std::string_view destination,
+                                     std::size_t limit, Time now) {
+  static const std::string sql =
+      entries_where("d.state = 'ready' AND d.destination = ? ORDER BY d.instance LIMIT ?");
   std::set<std::int64_t> held;
   for (;;) {
-    auto entries = read_entries(db, sql, values);
+    auto entries = read_entries(db, sql, {destination, static_cast<std::int64_t>(limit)});
     if (!entries) return entries;
     for (const Entry& entry : *entries) {
-      if (entry.is_sound || held.insert(entry.delivery).second) continue;
+      const DeliveryRow& row = entry.entry.delivery;
+      const bool was_asked_for =
+          row.state == DeliveryState::ready && row.destination == destination;
+      if (was_asked_for && (entry.is_sound || held.insert(entry.delivery).second)) continue;
       return failure(ErrorCode::corrupt,
-                     "queue: an index is damaged; stop the gateway and restore "
-                     "the file, or let sqlite3 do `REINDEX`");
+                     "queue: an index is damaged; stop the gateway and restore the file, or let "
+                     "sqlite3 do REINDEX");
     }
     const auto any = hold_damaged(db, *entries, DeliveryState::held, now);
     if (!any) return tl::unexpected(any.error());
@@ -389,9 +314,7 @@ Result<std::vector<Entry>> claimable(Connection& db, std::string_view sql,
 
 Result<std::vector<QueueEntry>> claim(Connection& db, std::string_view destination,
                                       std::size_t limit, Time now) {
-  static const std::string sql =
-      entries_where("d.state = 'ready' AND d.destination = ? ORDER BY d.instance LIMIT ?");
-  auto entries = claimable(db, sql, {destination, static_cast<std::int64_t>(limit)}, now);
+  auto entries = claimable(db, destination, limit, now);
   if (!entries) return tl::unexpected(entries.error());
   std::vector<QueueEntry> claimed;
   claimed.reserve(entries->size());
@@ -418,11 +341,12 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
   auto updated = db.prepare(
       "UPDATE deliveries SET state = ?, reason = ?, status = ?, attempts = attempts + 1, "
       "failures = failures + ?, next_attempt = ?, retry_after_ms = ?, updated_at = ? "
-      "WHERE instance = (SELECT sequence FROM instances WHERE id = ?) AND destination = ? "
-      "AND (? = '' OR route = ?) AND state = 'sending' RETURNING delivery",
+      // The id twice: an index that is out of order finds another one.
+      "WHERE instance = (SELECT sequence FROM instances WHERE id = ? AND id || '' = ?) "
+      "AND destination = ? AND (? = '' OR route = ?) AND state = 'sending' RETURNING delivery",
       {to_string(state), outcome.reason, outcome.status, outcome.counts_as_failure ? 1 : 0,
-       next_attempt, wait.count(), to_microseconds(now), outcome.instance_id, outcome.destination,
-       outcome.route, outcome.route});
+       next_attempt, wait.count(), to_microseconds(now), outcome.instance_id, outcome.instance_id,
+       outcome.destination, outcome.route, outcome.route});
   if (!updated) return tl::unexpected(updated.error());
   Finished finished;
   for (;;) {
