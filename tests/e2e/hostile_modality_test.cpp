@@ -222,8 +222,7 @@ class IrregularTags : public AttackedGateway, public testing::WithParamInterface
       : AttackedGateway(Carrier::tcp,
                         "irregular_tags = \"" + std::string(GetParam().name) + "\"\n") {}
 
-  [[nodiscard]] std::vector<std::string> values(const nlohmann::json& list,
-                                                const std::string& key) const {
+  static std::vector<std::string> values(const nlohmann::json& list, const std::string& key) {
     std::vector<std::string> all;
     for (const auto& each : list) all.push_back(each.at(key));
     return all;
