@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "gateway/base/log.h"
+
 namespace sluice::config {
 namespace {
 
@@ -55,7 +57,7 @@ std::optional<std::string> nearest(std::string_view name, std::span<const std::s
 }
 
 std::string suggestion(std::string_view name, std::span<const std::string> known) {
-  if (const auto near = nearest(name, known)) return "; did you mean '" + *near + "'?";
+  if (const auto near = nearest(name, known)) return "; did you mean '" + log::escape(*near) + "'?";
   if (known.empty()) return "";
   return "; known here: " + join(known);
 }
@@ -64,7 +66,7 @@ std::string join(std::span<const std::string> names) {
   std::string text;
   for (const std::string& name : names) {
     if (!text.empty()) text += ", ";
-    text += name;
+    text += log::escape(name);
   }
   return text;
 }

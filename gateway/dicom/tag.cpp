@@ -3,6 +3,7 @@
 #include <charconv>
 #include <optional>
 
+#include "gateway/base/log.h"
 #include "gateway/dicom/dictionary.h"
 
 namespace sluice::dicom {
@@ -55,7 +56,7 @@ std::optional<Tag> find_tag(std::string_view text) {
 
 Result<Tag> parse_tag(std::string_view text) {
   if (const auto tag = find_tag(text)) return *tag;
-  std::string message = "'" + std::string(text.substr(0, kLongestKeyword)) +
+  std::string message = "'" + log::escape(text.substr(0, kLongestKeyword)) +
                         "' is no attribute keyword and no tag like 0020,000D";
   if (text.size() <= kLongestKeyword) {
     const std::string_view near = Dictionary::get().nearest(text);

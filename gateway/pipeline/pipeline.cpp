@@ -90,7 +90,8 @@ void Pipeline::add_filters(const config::Config& config, std::span<const FilterT
     config::Table options = entry.options;
     const auto type = std::ranges::find(types, entry.type, &FilterType::type);
     if (type == types.end()) {
-      options.mistake("type", "filter '" + entry.name + "': unknown type '" + entry.type + "'" +
+      options.mistake("type", "filter '" + log::escape(entry.name) + "': unknown type '" +
+                                  log::escape(entry.type) + "'" +
                                   config::suggestion(entry.type, known));
       continue;
     }
@@ -116,8 +117,9 @@ Pipeline::Chain Pipeline::make_chain(const config::Config& config, const config:
     } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
       std::vector<std::string> known;
       for (const Step& step : filters_) known.push_back(step.name);
-      mistakes.add(route.filters_line, "route '" + route.name + "': no filter is called '" + name +
-                                           "'" + config::suggestion(name, known));
+      mistakes.add(route.filters_line, "route '" + log::escape(route.name) +
+                                           "': no filter is called '" + log::escape(name) + "'" +
+                                           config::suggestion(name, known));
     }
   }
   return chain;

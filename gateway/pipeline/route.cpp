@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "gateway/base/log.h"
 #include "gateway/dicom/vr.h"
 
 namespace sluice {
@@ -61,12 +62,12 @@ Route::Route(const config::Route& route, config::Mistakes& mistakes)
     if (const auto source = sources.find(condition.key); source != sources.end()) {
       made.source = source->second;
     } else if (const auto tag = dicom::parse_tag(condition.key); !tag) {
-      mistakes.add(condition.line, "route '" + name_ + "': " + tag.error().message +
+      mistakes.add(condition.line, "route '" + log::escape(name_) + "': " + tag.error().message +
                                        "; besides attributes, 'when' knows calling_ae_title, "
                                        "called_ae_title, peer_address and listener");
     } else if (*tag >= dicom::tags::kFloatPixelData || tag->is_group_length()) {
       mistakes.add(condition.line,
-                   "route '" + name_ + "': " + condition.key +
+                   "route '" + log::escape(name_) + "': " + log::escape(condition.key) +
                        " cannot be a condition: it is a group length or stands at or "
                        "behind the pixel data");
     } else {
