@@ -257,7 +257,7 @@ TEST_P(Hung, DelaysNoOther) {
   const auto begun = steady_clock::now();
   const auto dispatcher = dispatch_to_tricks(parts);
   EXPECT_TRUE(
-      wait_until([&] { return parts.count_of("good", DeliveryState::delivered) == 2 * kCount; }));
+      wait_until([&] { return parts.count_of("good", DeliveryState::delivered) == 2UL * kCount; }));
   const auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun);
   RecordProperty("milliseconds", static_cast<int>(took.count()));
   EXPECT_GE(hung.associations(), 1);

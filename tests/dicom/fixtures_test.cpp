@@ -37,15 +37,15 @@ class Fixtures : public testing::Test {
     dcmEnableAutomaticInputDataCorrection.set(OFFalse);
     OFLog::configure(OFLogger::OFF_LOG_LEVEL);  // of what its fixtures are there for
   }
-  const std::vector<Image> images = test::all_images();
+  const std::vector<Image> images_ = test::all_images();
 };
 
 TEST_F(Fixtures, AreEnough) {
-  EXPECT_GT(images.size(), 60U);
+  EXPECT_GT(images_.size(), 60U);
 }
 
 TEST_F(Fixtures, AreTakenButForThoseNobodyCanRead) {
-  for (const Image& image : images) {
+  for (const Image& image : images_) {
     const auto header = test::scan_text(image.data_set, image.syntax);
     const auto* const refused = std::ranges::find(kRefused, image.name, &Refusal::name);
     if (refused == kRefused.end()) {
@@ -60,7 +60,7 @@ TEST_F(Fixtures, AreTakenButForThoseNobodyCanRead) {
 
 TEST_F(Fixtures, HaveTheSameIndexWhateverThePieces) {
   std::mt19937 random(20240607);  // NOLINT(cert-msc51-cpp): the same in every run
-  for (const Image& image : images) {
+  for (const Image& image : images_) {
     const auto whole = test::scan_text(image.data_set, image.syntax);
     const auto check = [&](auto next_size) {
       const auto pieces = test::scan_pieces(image.data_set, image.syntax, next_size);
@@ -79,7 +79,7 @@ TEST_F(Fixtures, HaveTheSameIndexWhateverThePieces) {
 
 TEST_F(Fixtures, AreReadAsDcmtkReadsThem) {
   std::size_t compared = 0;
-  for (const Image& image : images) {
+  for (const Image& image : images_) {
     const auto header = test::scan_text(image.data_set, image.syntax);
     DcmDataset theirs;
     const bool read = test::read_by_dcmtk(image.data_set, image.syntax, theirs);
@@ -93,7 +93,7 @@ TEST_F(Fixtures, AreReadAsDcmtkReadsThem) {
 }
 
 TEST_F(Fixtures, StayOneRangeUnderAnEmptyPatch) {
-  for (const Image& image : images) {
+  for (const Image& image : images_) {
     const auto header = test::scan_text(image.data_set, image.syntax);
     if (!header || image.syntax.deflated) continue;
     const auto pieces = Patch(*header).render(image.data_set.size());

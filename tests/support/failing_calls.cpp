@@ -33,7 +33,7 @@ struct Disk {
 };
 
 Disk& disk() {
-  static Disk* only = new Disk;  // NOLINT(cppcoreguidelines-owning-memory)
+  static Disk* const only = new Disk;  // NOLINT(cppcoreguidelines-owning-memory)
   return *only;
 }
 

@@ -35,27 +35,30 @@ inline std::string bare_response(const Asked& asked, std::size_t field = 0x8001)
   return element(0x0100, little16(field)) + element(0x0120, little16(asked.message_id));
 }
 
+// The right one but for something about the request.
+inline WrongAnswer changed(const std::string& name, const std::function<void(Asked&)>& change,
+                           const std::string& message) {
+  return {name,
+          [change](RawPeer& raw, const Asked& asked) {
+            Asked other = asked;
+            change(other);
+            raw.send(right_answer(other));
+          },
+          message};
+}
+
+// Another command set.
+inline WrongAnswer command(const std::string& name,
+                           const std::function<std::string(const Asked&)>& set,
+                           const std::string& message) {
+  return {name,
+          [set](RawPeer& raw, const Asked& asked) {
+            raw.send(data_pdu(pdv(asked.context, true, true, set(asked))));
+          },
+          message};
+}
+
 inline std::vector<WrongAnswer> wrong_responses() {
-  using Change = std::function<void(Asked&)>;
-  const auto changed = [](const std::string& name, const Change& change,
-                          const std::string& message) {
-    return WrongAnswer{name,
-                       [change](RawPeer& raw, const Asked& asked) {
-                         Asked other = asked;
-                         change(other);
-                         raw.send(right_answer(other));
-                       },
-                       message};
-  };
-  const auto command = [](const std::string& name,
-                          const std::function<std::string(const Asked&)>& set,
-                          const std::string& message) {
-    return WrongAnswer{name,
-                       [set](RawPeer& raw, const Asked& asked) {
-                         raw.send(data_pdu(pdv(asked.context, true, true, set(asked))));
-                       },
-                       message};
-  };
   const std::string no_data = element(0x0800, little16(0x0101));
   const std::string success = element(0x0900, little16(0));
   return {
