@@ -4,11 +4,12 @@
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
 #   make soak    kills the gateway while it works, again and again, and counts what was lost
+#   make bench   measures it beside HAProxy, DCMTK's tools and Orthanc
 #   make check   format, includes, systemd units, linter
 #   make fuzz    feeds hostile bytes to what reads them, SLUICE_FUZZ_SECONDS each
 #   make clean   removes what was built
 
-.PHONY: run build test soak check fuzz clean packages
+.PHONY: run build test soak bench check fuzz clean packages
 
 run: build
 	scripts/run_demo.py
@@ -23,6 +24,11 @@ test: packages
 soak: packages
 	scripts/build.sh release sluice_soak
 	build/release/tests/crash/sluice_soak $(SOAK)
+
+bench:
+	scripts/install_packages.sh build bench
+	scripts/build.sh release sluice bench_load bench_sink
+	bench/run.py $(BENCH)
 
 check:
 	scripts/install_packages.sh build check

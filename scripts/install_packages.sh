@@ -1,12 +1,12 @@
 #!/bin/bash
 # Installs the Debian packages that Sluice needs; the lists stand here and nowhere else.
 #
-#   scripts/install_packages.sh [build] [check] [fuzz] [optional]     default: build
+#   scripts/install_packages.sh [build] [check] [fuzz] [bench]     default: build
 #
 # build     to build, test and run
 # check     for `make check`: formatter, linter, and what grades the systemd unit
 # fuzz      for `make fuzz`: clang with libFuzzer and the sanitizers
-# optional  other DICOM servers to try Sluice with; their packages start services
+# bench     for `make bench`: what Sluice is measured beside; their packages start services
 #
 # Does nothing when all are there. Else needs root or sudo.
 set -euo pipefail
@@ -20,7 +20,7 @@ build=(
 )
 check=(clang-format-14 clang-tidy-14 systemd)
 fuzz=(clang-14 libclang-rt-14-dev)
-optional=(orthanc)
+bench=(haproxy orthanc)
 
 wanted=()
 for list in "${@:-build}"; do
@@ -28,8 +28,8 @@ for list in "${@:-build}"; do
     build) wanted+=("${build[@]}") ;;
     check) wanted+=("${check[@]}") ;;
     fuzz) wanted+=("${fuzz[@]}") ;;
-    optional) wanted+=("${optional[@]}") ;;
-    *) echo "install_packages.sh: unknown list '$list'; known: build, check, fuzz, optional" >&2; exit 2 ;;
+    bench) wanted+=("${bench[@]}") ;;
+    *) echo "install_packages.sh: unknown list '$list'; known: build, check, fuzz, bench" >&2; exit 2 ;;
   esac
 done
 
