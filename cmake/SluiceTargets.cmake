@@ -45,13 +45,19 @@ function(sluice_library name)
   target_link_libraries(${name} PUBLIC sluice_settings ${ARG_LINK})
 endfunction()
 
-# sluice_test(<name> [LINK <target>...]): the *_test.cpp files of this folder, which are
-# compiled for speed of compiling.
+# sluice_test(<name> [WHOLE] [LINK <target>...]): the *_test.cpp files of this folder, which are
+# compiled for speed of compiling. WHOLE: one process for all of its tests, where they are so
+# short that starting one for each takes longer than they do.
 function(sluice_test name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "WHOLE" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
   add_executable(${name} ${sources})
   target_compile_options(${name} PRIVATE -O0 -g1)
   target_link_libraries(${name} PRIVATE sluice_settings sluice_test_support ${ARG_LINK} GTest::gmock_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 900)
+  if(ARG_WHOLE)
+    add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 900)
+  endif()
 endfunction()

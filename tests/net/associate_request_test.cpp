@@ -131,8 +131,7 @@ std::string with(const std::function<void(RequestParts&)>& change) {
   return parts.bytes();
 }
 
-std::vector<Broken> broken_requests() {
-  const std::string identity = item(0x58, std::string{1, 0} + big16(3) + "bob" + big16(0));
+std::vector<Broken> broken_pdus() {
   return {
       {"Empty", "shorter", [] { return pdu(1, ""); }},
       {"OnlyFixedFields", "no application context",
@@ -173,6 +172,11 @@ std::vector<Broken> broken_requests() {
                                        item(0x40, kImplicit));
          });
        }},
+  };
+}
+
+std::vector<Broken> broken_contexts() {
+  return {
       {"NoTransferSyntax", "no transfer syntax",
        [] { return with([](auto& p) { p.contexts += context_item(7, kCtStorage, {}); }); }},
       {"TooManyTransferSyntaxes", "too many",
@@ -204,6 +208,11 @@ std::vector<Broken> broken_requests() {
       {"ItemLengths", "do not add up",
        [] { return with([](auto& p) { p.more = std::string("\x6E\0\xFF\xFFxx", 6); }); }},
       {"HalfItem", "do not add up", [] { return with([](auto& p) { p.more = "\x6E"; }); }},
+  };
+}
+
+std::vector<Broken> broken_items() {
+  return {
       {"ContextResult", "presentation context result",
        [] { return with([](auto& p) {
               p.more = item(0x21, std::string{9, 0, 1, 0});
@@ -227,6 +236,12 @@ std::vector<Broken> broken_requests() {
        [] { return with([](auto& p) { p.user = user_information("", 13); }); }},
       {"TwoMaximumLengths", "two maximum",
        [] { return with([](auto& p) { p.user = user_information(item(0x51, big32(1000))); }); }},
+  };
+}
+
+std::vector<Broken> broken_user_information() {
+  const std::string identity = item(0x58, std::string{1, 0} + big16(3) + "bob" + big16(0));
+  return {
       {"TwoImplementationUids", "two implementation",
        [] { return with([](auto& p) { p.user = user_information(item(0x52, "1.2")); }); }},
       {"RoleLengths", "role selection",
@@ -284,7 +299,14 @@ TEST_P(BrokenAssociateRequest, IsRefusedWithItsReason) {
       << request.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, BrokenAssociateRequest, testing::ValuesIn(broken_requests()),
+INSTANTIATE_TEST_SUITE_P(Pdus, BrokenAssociateRequest, testing::ValuesIn(broken_pdus()),
+                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Contexts, BrokenAssociateRequest, testing::ValuesIn(broken_contexts()),
+                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Items, BrokenAssociateRequest, testing::ValuesIn(broken_items()),
+                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(UserInformation, BrokenAssociateRequest,
+                         testing::ValuesIn(broken_user_information()),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(AssociateRequest, SurvivesEveryTruncationAndEveryChangedByte) {

@@ -32,12 +32,12 @@ TEST(Negotiation, TakesTheFirstThatIsConfigured) {
 
 // So that the sender sends in another one, instead of being refused with each instance.
 TEST(Negotiation, PassesOverWhatCannotBeRead) {
-  const std::string kGe = "1.2.840.113619.5.2";
-  const std::string kJpipDeflate = "1.2.840.10008.1.2.4.95";
-  EXPECT_EQ(answer(kCtStorage, {kGe, kImplicit}).transfer_syntax, kImplicit);
-  EXPECT_EQ(answer(kCtStorage, {kGe, kJpipDeflate, kJpeg2000}).transfer_syntax, kJpeg2000);
-  for (const std::vector<std::string>& configured : {std::vector<std::string>{}, {kGe}}) {
-    EXPECT_EQ(answer(kCtStorage, {kGe}, configured).result,
+  const std::string ge_private = "1.2.840.113619.5.2";
+  const std::string jpip_deflate = "1.2.840.10008.1.2.4.95";
+  EXPECT_EQ(answer(kCtStorage, {ge_private, kImplicit}).transfer_syntax, kImplicit);
+  EXPECT_EQ(answer(kCtStorage, {ge_private, jpip_deflate, kJpeg2000}).transfer_syntax, kJpeg2000);
+  for (const std::vector<std::string>& configured : {std::vector<std::string>{}, {ge_private}}) {
+    EXPECT_EQ(answer(kCtStorage, {ge_private}, configured).result,
               ContextResult::transfer_syntaxes_not_supported);
   }
 }

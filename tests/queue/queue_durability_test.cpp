@@ -256,7 +256,37 @@ TEST(QueueDurability, ReallyFullDiskStillDrains) {
   EXPECT_TRUE(queue->add(instance("last"), {delivery("pacs")}));
 }
 
-// A child receives with spool and queue, tells each acknowledged id, and is killed.
+// Receives with spool and queue in four threads, and tells each acknowledged id, until killed.
+[[noreturn]] void receive_for_ever(const test::TemporaryFolder& folder, int told) {
+  auto spool = Spool::open(folder.path("spool"));
+  if (!spool) ::_exit(1);
+  auto queue =
+      Queue::open(folder.path("q"),
+                  {.before_commit = [&] { return (*spool)->sync_directory(); }, .file_done = {}});
+  if (!queue) ::_exit(1);
+  const auto receive = [&] {
+    const std::string data(20'000, 'd');
+    for (;;) {
+      auto incoming = (*spool)->create({"1.2", "1.3", "1.2.840.10008.1.2", "CT"});
+      if (!incoming || !incoming->append(std::as_bytes(std::span(data)))) ::_exit(1);
+      const auto stored = incoming->close();
+      if (!stored) ::_exit(1);
+      InstanceRow row = instance(stored->id);
+      row.data_set_offset = stored->data_set_offset;
+      row.data_set_length = stored->data_set_length;
+      row.digest = stored->digest;
+      if (!(*queue)->add(row, {delivery("pacs")})) ::_exit(1);
+      const std::string line = row.id + "\n";
+      if (::write(told, line.data(), line.size()) < 0) ::_exit(1);
+    }
+  };
+  std::vector<std::thread> threads;
+  threads.reserve(4);
+  for (int t = 0; t < 4; ++t) threads.emplace_back(receive);
+  for (auto& thread : threads) thread.join();
+  ::_exit(1);
+}
+
 TEST(QueueDurability, EverythingAcknowledgedIsThereAfterAKill) {
   for (int round = 0; round < 3; ++round) {
     const test::TemporaryFolder folder;
@@ -264,35 +294,7 @@ TEST(QueueDurability, EverythingAcknowledgedIsThereAfterAKill) {
     ASSERT_EQ(::pipe(said), 0);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
-    if (child == 0) {
-      auto spool = Spool::open(folder.path("spool"));
-      if (!spool) ::_exit(1);
-      auto queue = Queue::open(
-          folder.path("q"),
-          {.before_commit = [&] { return (*spool)->sync_directory(); }, .file_done = {}});
-      if (!queue) ::_exit(1);
-      const auto receive = [&] {
-        const std::string data(20'000, 'd');
-        for (;;) {
-          auto incoming = (*spool)->create({"1.2", "1.3", "1.2.840.10008.1.2", "CT"});
-          if (!incoming || !incoming->append(std::as_bytes(std::span(data)))) ::_exit(1);
-          const auto stored = incoming->close();
-          if (!stored) ::_exit(1);
-          InstanceRow row = instance(stored->id);
-          row.data_set_offset = stored->data_set_offset;
-          row.data_set_length = stored->data_set_length;
-          row.digest = stored->digest;
-          if (!(*queue)->add(row, {delivery("pacs")})) ::_exit(1);
-          const std::string line = row.id + "\n";
-          if (::write(said[1], line.data(), line.size()) < 0) ::_exit(1);
-        }
-      };
-      std::vector<std::thread> threads;
-      threads.reserve(8);
-      for (int t = 0; t < 4; ++t) threads.emplace_back(receive);
-      for (auto& thread : threads) thread.join();
-      ::_exit(1);
-    }
+    if (child == 0) receive_for_ever(folder, said[1]);
     ::close(said[1]);
     std::string text;
     char buffer[4096];
