@@ -238,9 +238,12 @@ inline int connected_socket(std::uint16_t port, std::uint32_t from = INADDR_LOOP
   const bool bound = from == INADDR_LOOPBACK || ::bind(descriptor, generic, sizeof(address)) == 0;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(port);
-  if (!bound || ::connect(descriptor, generic, sizeof(address)) != 0) {
+  // A peer that refuses may reset the connection before connect() has returned: then it was
+  // there, and is gone.
+  if (!bound || (::connect(descriptor, generic, sizeof(address)) != 0 && errno != ECONNRESET)) {
+    const std::string reason = std::strerror(errno);
     ::close(descriptor);
-    throw std::runtime_error("cannot connect");
+    throw std::runtime_error("cannot connect to port " + std::to_string(port) + ": " + reason);
   }
   return descriptor;
 }
