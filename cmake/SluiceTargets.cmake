@@ -56,7 +56,7 @@ function(sluice_test name)
   target_link_libraries(${name} PRIVATE sluice_settings sluice_test_support ${ARG_LINK} GTest::gmock_main)
   if(ARG_WHOLE)
     add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900 COST 100)  # the longest first
   else()
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 900)
   endif()
