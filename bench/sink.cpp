@@ -102,7 +102,7 @@ class Association {
   }
 
   void answer(char context) {
-    if (options_.delay_ms > 0) {
+    if (options_.delay_ms > 0) {  // a PACS that takes its time
       std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
     }
     const std::size_t request = command_number(command_, 0x0100);

@@ -452,7 +452,7 @@ Result<void> check_file(const std::string& path, std::span<const std::string> da
   sqlite3_progress_handler(
       handle->get(), kInstructionsBetweenLooks,
       [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; },
-      const_cast<std::atomic<bool>*>(&stop));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+      const_cast<std::atomic<bool>*>(&stop));  // NOLINT(*-const-cast): see above
   Connection connection(path, std::move(*handle));
   // The first column of the first row; `sound` where there is none.
   const auto ask = [&](std::string_view query, std::string sound) -> Result<std::string> {

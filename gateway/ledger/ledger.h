@@ -95,8 +95,8 @@ class Ledger {
   [[nodiscard]] virtual Result<void> commit() = 0;
 };
 
-// Called when the ledger refuses new decisions from now on, and for each row that it finds
-// damaged, in the thread that found it.
+// Called when the ledger refuses new decisions from now on, a damaged row included, in the
+// thread that failed.
 using OnFault = std::function<void(const std::string& reason)>;
 
 // A SQLite file, created when absent; several processes may share it. Errors: corrupt,

@@ -190,13 +190,9 @@ void Intake::note_irregular_tags(const dicom::Header& header) {
 
 void Intake::note_subject(const dicom::Header& header) {
   if (services_.audit == nullptr) return;
-  const auto text = [&](dicom::Tag tag) {
-    const auto index = header.find(tag);
-    const auto value = index ? header.value(*index) : std::nullopt;
-    return std::string(dicom::trim_uid(value.value_or("")));
-  };
-  subject_ = audit::Subject{text(dicom::tags::kPatientId), text(dicom::tags::kPatientName),
-                            text(dicom::tags::kSpecificCharacterSet),
+  subject_ = audit::Subject{text_of(header, dicom::tags::kPatientId),
+                            text_of(header, dicom::tags::kPatientName),
+                            text_of(header, dicom::tags::kSpecificCharacterSet),
                             text_of(header, dicom::tags::kStudyInstanceUid)};
 }
 
