@@ -143,16 +143,24 @@ Error damaged(const std::string& path, const std::string& what) {
   return describe(path, SQLITE_CORRUPT, what);
 }
 
-Statement::Statement(Connection& connection, std::string sql, sqlite3_stmt* statement)
-    : connection_(&connection), sql_(std::move(sql)), statement_(statement) {}
+Statement::Statement(std::vector<sqlite3_stmt*>& idle, Connection& connection,
+                     sqlite3_stmt* statement)
+    : idle_(&idle), connection_(&connection), statement_(statement) {}
 
 Statement::Statement(Statement&& other) noexcept
-    : connection_(other.connection_),
-      sql_(std::move(other.sql_)),
+    : idle_(other.idle_),
+      connection_(other.connection_),
       statement_(std::exchange(other.statement_, nullptr)) {}
 
 Statement::~Statement() {
-  if (statement_ != nullptr) connection_->give_back(std::move(sql_), statement_);
+  if (statement_ == nullptr) return;
+  (void)sqlite3_reset(statement_);  // repeats the error of the last step
+  (void)sqlite3_clear_bindings(statement_);
+  try {
+    idle_->push_back(statement_);
+  } catch (const std::bad_alloc&) {
+    (void)sqlite3_finalize(statement_);
+  }
 }
 
 Result<bool> Statement::step() {
@@ -201,6 +209,9 @@ Connection::~Connection() {
 
 Result<Connection::Handle> Connection::open_handle(const std::string& path, const std::string& uri,
                                                    int flags) {
+  // Nobody asks how much memory it has, and counting that takes a lock at each allocation.
+  static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)configured;
   sqlite3* raw = nullptr;
   const int code =
       sqlite3_open_v2(uri.c_str(), &raw, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -362,10 +373,12 @@ Result<void> Connection::make_format(const Format& format) {
   return bring_to(format, static_cast<int>(*version));
 }
 
-Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Value>& values) {
+Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Value>& values,
+                                      Lasting lasting) {
   sqlite3_stmt* raw = nullptr;
   auto idle = idle_.find(sql);
-  if (idle != idle_.end() && !idle->second.empty()) {
+  if (idle == idle_.end()) idle = idle_.emplace(std::string(sql), 0).first;
+  if (!idle->second.empty()) {
     raw = idle->second.back();
     idle->second.pop_back();
   } else {
@@ -373,7 +386,9 @@ Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Va
                                         SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
     if (code != SQLITE_OK) return fail(code);
   }
-  Statement statement(*this, std::string(sql), raw);
+  Statement statement(idle->second, *this, raw);
+  const sqlite3_destructor_type keeping =
+      lasting == Lasting::yes ? SQLITE_STATIC : SQLITE_TRANSIENT;
   int index = 0;
   for (const Value& value : values) {
     ++index;
@@ -384,8 +399,8 @@ Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Va
             return sqlite3_bind_int64(raw, index, v);
           } else if constexpr (std::is_same_v<Type, std::string_view>) {
             // A null pointer would bind NULL.
-            return sqlite3_bind_text64(raw, index, v.empty() ? "" : v.data(), v.size(),
-                                       SQLITE_TRANSIENT, SQLITE_UTF8);
+            return sqlite3_bind_text64(raw, index, v.empty() ? "" : v.data(), v.size(), keeping,
+                                       SQLITE_UTF8);
           } else {
             return sqlite3_bind_null(raw, index);
           }
@@ -397,7 +412,7 @@ Result<Statement> Connection::prepare(std::string_view sql, const std::vector<Va
 }
 
 Result<void> Connection::run(std::string_view sql, const std::vector<Value>& values) {
-  auto statement = prepare(sql, values);
+  auto statement = prepare(sql, values, Lasting::yes);
   if (!statement) return tl::unexpected(statement.error());
   return statement->run();
 }
@@ -431,16 +446,6 @@ void Connection::roll_back() {
 tl::unexpected<Error> Connection::fail(int code) {
   last_failure_ = failure_of(code);
   return tl::unexpected(describe(path_, code, sqlite3_errmsg(handle_.get())));
-}
-
-void Connection::give_back(std::string sql, sqlite3_stmt* statement) {
-  (void)sqlite3_reset(statement);  // repeats the error of the last step
-  (void)sqlite3_clear_bindings(statement);
-  try {
-    idle_[std::move(sql)].push_back(statement);
-  } catch (const std::bad_alloc&) {  // called by a destructor
-    (void)sqlite3_finalize(statement);
-  }
 }
 
 Result<void> check_file(const std::string& path, std::span<const std::string> damaged_rows,

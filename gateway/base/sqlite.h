@@ -77,9 +77,9 @@ class Statement {
 
  private:
   friend class Connection;
-  Statement(Connection& connection, std::string sql, sqlite3_stmt* statement);
+  Statement(std::vector<sqlite3_stmt*>& idle, Connection& connection, sqlite3_stmt* statement);
+  std::vector<sqlite3_stmt*>* idle_;  // where it goes back to
   Connection* connection_;
-  std::string sql_;
   sqlite3_stmt* statement_;
 };
 
@@ -101,7 +101,9 @@ class Connection {
 
   // Values stand for the question marks, in order. Texts may hold any bytes.
   [[nodiscard]] Result<Statement> prepare(std::string_view sql,
-                                          const std::vector<Value>& values = {});
+                                          const std::vector<Value>& values = {}) {
+    return prepare(sql, values, Lasting::no);
+  }
   [[nodiscard]] Result<void> run(std::string_view sql, const std::vector<Value>& values = {});
   // Several statements, or a pragma that acts when it is compiled. Never cached.
   [[nodiscard]] Result<void> run_script(std::string_view sql);
@@ -134,8 +136,11 @@ class Connection {
   [[nodiscard]] Result<void> make_format(const Format& format);
   [[nodiscard]] Result<void> bring_to(const Format& format, int version);
   [[nodiscard]] Result<std::int64_t> read_number(std::string_view sql);
+  // Whether the values stay where they are until the statement ends; else they are copied.
+  enum class Lasting { no, yes };
+  [[nodiscard]] Result<Statement> prepare(std::string_view sql, const std::vector<Value>& values,
+                                          Lasting lasting);
   [[nodiscard]] tl::unexpected<Error> fail(int code);
-  void give_back(std::string sql, sqlite3_stmt* statement);
 
   std::string path_;
   Handle handle_;

@@ -166,12 +166,13 @@ Result<void> RunningGateway::open_audit() {
 }
 
 Result<void> RunningGateway::start_network(std::vector<net::InheritedSocket> inherited) {
-  server_ = std::make_unique<Server>(
-      setup_.config, Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
-                              audit::security_alerts(recorder_.get()), recorder_.get()});
-  if (auto started = server_->start(std::move(inherited)); !started) return started;
   dispatcher_ = std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_,
                                              *setup_.pipeline, recorder_.get());
+  server_ =
+      std::make_unique<Server>(setup_.config, Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
+                                                       audit::security_alerts(recorder_.get()),
+                                                       recorder_.get(), dispatcher_.get()});
+  if (auto started = server_->start(std::move(inherited)); !started) return started;
   dispatcher_->start();
   checking_ = std::thread([this] { check_databases(); });
   return {};

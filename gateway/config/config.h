@@ -29,6 +29,7 @@ struct Gateway {
   std::uint64_t max_instance_size = 4ULL << 30U;
   int max_nesting = 64;                               // sequences in sequences
   std::uint64_t min_free_space = 0;                   // bytes; with less nothing is accepted
+  milliseconds delivery_patience{50};                 // then the disk is waited for; 0: at once
   milliseconds drain_timeout{30'000};                 // SIGTERM: running instances may finish
   milliseconds history{30LL * 24 * 3600 * 1000};      // rows of finished instances stay
   std::string unrouted = "quarantine";                // or "reject", "drop"
@@ -126,12 +127,20 @@ struct Condition {
   int line = 0;
 };
 
+// What is true of an instance when its sender is told that it was stored.
+enum class Acknowledge {
+  delivered,  // its destination said so; nothing is kept here
+  safe,       // every destination has accepted it, or it is durable on disk
+  stored,     // it is durable on disk
+};
+
 struct Route {
   std::string name;             // default "route-N", from 1
   std::vector<Condition> when;  // all must hold; empty: everything
   std::vector<std::string> filters;
   std::vector<std::string> destinations;
   bool final = false;
+  Acknowledge acknowledge = Acknowledge::safe;
   int filters_line = 0;  // where `filters` stands
 };
 

@@ -38,6 +38,7 @@ Gateway read_gateway(Table& table) {
   gateway.max_nesting =
       read_int(table, "max_nesting", gateway.max_nesting, kLeastNesting, kMostNesting);
   gateway.min_free_space = table.size("min_free_space", gateway.min_free_space);
+  gateway.delivery_patience = table.duration("delivery_patience", gateway.delivery_patience);
   gateway.drain_timeout = table.duration("drain_timeout", gateway.drain_timeout);
   gateway.history = table.duration("history", gateway.history);
   gateway.unrouted = table.choice("unrouted", gateway.unrouted, {"quarantine", "reject", "drop"});

@@ -1,6 +1,7 @@
 #include "gateway/config/tables.h"
 
 #include <algorithm>
+#include <map>
 
 #include "gateway/base/log.h"
 #include "gateway/config/nearest.h"
@@ -35,6 +36,21 @@ void check_destinations(Table& table, const Route& route, const std::vector<std:
   }
 }
 
+Acknowledge read_acknowledge(Table& table, const Route& route) {
+  const std::map<std::string, Acknowledge> all{{"safe", Acknowledge::safe},
+                                               {"stored", Acknowledge::stored},
+                                               {"delivered", Acknowledge::delivered}};
+  const Acknowledge chosen =
+      all.at(table.choice("acknowledge", "safe", {"safe", "stored", "delivered"}));
+  if (chosen == Acknowledge::delivered && route.destinations.size() > 1) {
+    table.mistake("acknowledge",
+                  "acknowledge = \"delivered\" passes the answer of one destination on; the route "
+                  "names " +
+                      std::to_string(route.destinations.size()));
+  }
+  return chosen;
+}
+
 Route read_route(Table& table, Names& names, int number, const std::vector<std::string>& known,
                  const Mistakes& mistakes) {
   Route route;
@@ -50,6 +66,7 @@ Route read_route(Table& table, Names& names, int number, const std::vector<std::
   }
   check_destinations(table, route, known);
   route.final = table.boolean("final", route.final);
+  route.acknowledge = read_acknowledge(table, route);
   table.finish();
   return route;
 }

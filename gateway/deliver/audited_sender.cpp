@@ -39,6 +39,8 @@ std::optional<audit::Outcome> outcome_of(AttemptResult result) {
       return audit::Outcome::serious_failure;
     case AttemptResult::away:
     case AttemptResult::postponed:
+    case AttemptResult::not_now:
+    case AttemptResult::unanswered:
       return std::nullopt;
   }
   return std::nullopt;
@@ -53,17 +55,18 @@ class AuditedSender final : public Sender {
   void prepare(std::span<const QueueEntry> batch) override { sender_->prepare(batch); }
 
   Attempt send(Payload& payload) override {
-    const Identifiers& of = payload.identifiers();
-    const audit::Subject subject{of.patient_id, of.patient_name, of.specific_character_set,
-                                 of.study_instance_uid};
-    const std::string sop_class_uid = of.sop_class_uid;
-    transfers_.begin(subject, sop_class_uid, std::chrono::system_clock::now());
-    Attempt attempt = sender_->send(payload);
-    if (const auto outcome = outcome_of(attempt.result)) {
-      transfers_.add(subject, sop_class_uid, *outcome, attempt.reason);
-    }
-    return attempt;
+    begin(payload.identifiers());
+    return tell(sender_->send(payload));
   }
+
+  Attempt send_now(Payload& payload, SteadyTime patience) override {
+    begin(payload.identifiers());
+    return tell(sender_->send_now(payload, patience));
+  }
+
+  Attempt answer() override { return tell(sender_->answer()); }
+
+  bool is_open() override { return sender_->is_open(); }
 
   void idle(std::chrono::milliseconds since) override {
     if (since >= kEndOfBatch) transfers_.tell();
@@ -73,7 +76,22 @@ class AuditedSender final : public Sender {
   void interrupt() override { sender_->interrupt(); }
 
  private:
+  void begin(const Identifiers& of) {
+    subject_ = {of.patient_id, of.patient_name, of.specific_character_set, of.study_instance_uid};
+    sop_class_uid_ = of.sop_class_uid;
+    transfers_.begin(subject_, sop_class_uid_, std::chrono::system_clock::now());
+  }
+
+  Attempt tell(Attempt attempt) {
+    if (const auto outcome = outcome_of(attempt.result)) {
+      transfers_.add(subject_, sop_class_uid_, *outcome, attempt.reason);
+    }
+    return attempt;
+  }
+
   std::unique_ptr<Sender> sender_;
+  audit::Subject subject_;  // of the last one sent
+  std::string sop_class_uid_;
   audit::Transfers transfers_;
 };
 

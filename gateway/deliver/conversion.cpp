@@ -141,6 +141,7 @@ Result<Payload> Payload::converted(std::string_view transfer_syntax_uid) {
   if (transfer_syntax_.encapsulated || wanted.encapsulated) {
     return failure(ErrorCode::permanent, what + " is not possible without loss or decoding");
   }
+  if (!makes_files_) return failure(ErrorCode::permanent, what + " is not possible without files");
   auto source = write_out();
   if (!source) return tl::unexpected(source.error());
   rewind();

@@ -96,6 +96,29 @@ class DicomSender : public Sender {
     }
   }
 
+  Attempt send_now(Payload& payload, SteadyTime patience) override {
+    const Kind kind = kind_of(payload);
+    const std::string user_name = user_name_of(payload);
+    if (!serves(kind, user_name)) return {AttemptResult::not_now};
+    const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid);
+    if (!context) return {AttemptResult::not_now};
+    try {
+      Try made = store(payload, context->id, true, patience);
+      if (made.again) return {AttemptResult::not_now};
+      return std::move(made.attempt);
+    } catch (...) {
+      forget();
+      throw;
+    }
+  }
+
+  Attempt answer() override {
+    const auto response = association_->answer();
+    return (response ? answered(*response) : broken(response.error(), {})).attempt;
+  }
+
+  bool is_open() override { return association_.has_value(); }
+
   void idle(std::chrono::milliseconds since) override {
     if (association_ && (since >= destination_.idle_timeout || !association_->is_open())) {
       leave();
@@ -120,23 +143,20 @@ class DicomSender : public Sender {
   Attempt try_twice(Payload& payload) {
     const int interrupts = interrupts_;
     Try first = try_once(payload);
-    if (!first.again || interrupts_ != interrupts) return first.attempt;
+    if (!first.again || interrupts_ != interrupts || !payload.can_rewind()) return first.attempt;
     leave();
     return try_once(payload).attempt;
   }
 
   Try try_once(Payload& payload) {
-    const Kind kind{payload.identifiers().sop_class_uid, payload.transfer_syntax().uid};
+    const Kind kind = kind_of(payload);
     if (!is_proposable(kind)) {
       return {{AttemptResult::hold, "",
                "its SOP Class UID '" + kind.sop_class_uid +
                    "' cannot be proposed: not of 1 to 64 characters"}};
     }
-    // An association has one user (PS3.7 D.3.3.7).
-    const std::string user_name =
-        destination_.user_identity ? payload.identifiers().user_name : std::string();
-    const bool reused = association_ && association_->is_open() && proposed_.contains(kind) &&
-                        user_name == user_name_;
+    const std::string user_name = user_name_of(payload);
+    const bool reused = serves(kind, user_name);
     if (!reused) {
       const auto opened = associate(kind, user_name);
       if (!opened) {
@@ -157,23 +177,53 @@ class DicomSender : public Sender {
     return store(*converted, other->id, reused);
   }
 
-  Try store(Payload& payload, std::uint8_t context_id, bool reused) {
+  [[nodiscard]] static Kind kind_of(const Payload& payload) {
+    return {payload.identifiers().sop_class_uid, payload.transfer_syntax().uid};
+  }
+
+  // An association has one user (PS3.7 D.3.3.7).
+  [[nodiscard]] std::string user_name_of(const Payload& payload) const {
+    return destination_.user_identity ? payload.identifiers().user_name : std::string();
+  }
+
+  [[nodiscard]] bool serves(const Kind& kind, const std::string& user_name) {
+    return association_ && association_->is_open() && proposed_.contains(kind) &&
+           user_name == user_name_;
+  }
+
+  Try store(Payload& payload, std::uint8_t context_id, bool reused,
+            SteadyTime patience = SteadyTime::max()) {
     payload.rewind();
     const Identifiers& identifiers = payload.identifiers();
     WatchedSource source(payload);
-    const auto begun = steady_clock::now();
-    const auto response = association_->store(context_id, identifiers.sop_class_uid,
-                                              identifiers.sop_instance_uid, source);
-    if (!response) {
+    begun_ = steady_clock::now();
+    const auto sent = association_->send(context_id, identifiers.sop_class_uid,
+                                         identifiers.sop_instance_uid, source, patience);
+    if (sent && !*sent) return {{AttemptResult::unanswered}};
+    if (!sent && steady_clock::now() >= patience) {
       forget();
-      if (source.error()) return {attempt_of_error(*source.error(), AttemptResult::postponed)};
-      // No time-out of the association is shorter; after one a second try would only wait.
-      const bool timed_out = steady_clock::now() - begun >= destination_.response_timeout;
-      return {attempt_of_error(response.error(), AttemptResult::failed), reused && !timed_out};
+      return {{AttemptResult::not_now}};
     }
+    auto response = sent ? association_->answer() : tl::unexpected(sent.error());
+    if (response) return answered(*response);
+    Try ended = broken(response.error(), source.error());
+    ended.again = ended.again && reused;
+    return ended;
+  }
+
+  // `ours`: the failure to read what was to be sent.
+  Try broken(const Error& error, const std::optional<Error>& ours) {
+    forget();
+    if (ours) return {attempt_of_error(*ours, AttemptResult::postponed)};
+    // No time-out of the association is shorter; after one a second try would only wait.
+    const bool timed_out = steady_clock::now() - begun_ >= destination_.response_timeout;
+    return {attempt_of_error(error, AttemptResult::failed), !timed_out};
+  }
+
+  Try answered(const net::StoreResponse& response) {
     // PS3.7 C.5: the peer did not take the message as what it is; start afresh.
-    if (response->status >= 0x0210 && response->status <= 0x0212) forget();
-    return {attempt_of_status(response->status, response->error_comment)};
+    if (response.status >= 0x0210 && response.status <= 0x0212) forget();
+    return {attempt_of_status(response.status, response.error_comment)};
   }
 
   // An association for this kind, for all that waits, and for what was sent before:
@@ -263,6 +313,7 @@ class DicomSender : public Sender {
   std::mutex mutex_;         // guards the existence of association_ against interrupt()
   std::optional<Requestor> association_;
   std::atomic<int> interrupts_ = 0;
+  SteadyTime begun_;  // the last message
 };
 
 }  // namespace

@@ -28,12 +28,13 @@ class Dispatcher::State {
  public:
   State(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
         const Pipeline& pipeline, audit::Recorder* audit)
-      : queue_(queue) {
+      : queue_(queue),
+        origin_{spool, pipeline, ledger, config.gateway.data_dir},
+        patience_(config.gateway.delivery_patience) {
     for (const config::Destination& destination : config.destinations) {
       names_.push_back(destination.name);
-      lanes_.push_back(std::make_unique<Lane>(
-          destination,
-          Lane::Services{queue, {spool, pipeline, ledger, config.gateway.data_dir}, audit}));
+      lanes_.push_back(
+          std::make_unique<Lane>(destination, Lane::Services{queue, origin_, audit, patience_}));
     }
   }
 
@@ -47,6 +48,14 @@ class Dispatcher::State {
     }
     for (std::size_t n = 0; n < lanes_.size(); ++n) lanes_[n]->start((*waits)[names_[n]]);
   }
+
+  Lane* lane(std::string_view destination) {
+    const auto found = std::ranges::find(names_, destination);
+    return found == names_.end() ? nullptr
+                                 : lanes_[static_cast<std::size_t>(found - names_.begin())].get();
+  }
+  [[nodiscard]] milliseconds patience() const { return patience_; }
+  [[nodiscard]] const Payload::Origin& origin() const { return origin_; }
 
   bool stop(steady_clock::time_point deadline) {
     for (const auto& lane : lanes_) lane->ask_to_stop();
@@ -99,6 +108,8 @@ class Dispatcher::State {
   }
 
   Queue& queue_;
+  const Payload::Origin origin_;
+  const milliseconds patience_;
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
@@ -121,6 +132,18 @@ void Dispatcher::start() {
 
 bool Dispatcher::stop(milliseconds drain_timeout) {
   return state_->stop(steady_clock::now() + drain_timeout);
+}
+
+Lane* Dispatcher::lane(std::string_view destination) {
+  return state_->lane(destination);
+}
+
+milliseconds Dispatcher::patience() const {
+  return state_->patience();
+}
+
+const Payload::Origin& Dispatcher::origin() const {
+  return state_->origin();
 }
 
 }  // namespace sluice

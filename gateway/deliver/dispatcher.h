@@ -11,6 +11,7 @@
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/lane.h"
 #include "gateway/ledger/ledger.h"
 #include "gateway/pipeline/pipeline.h"
 #include "gateway/queue/queue.h"
@@ -32,6 +33,11 @@ class Dispatcher {
   // look-up or an association that is not answered; the process should then end without
   // destroying this. Nothing is lost: its deliveries are ready at the next start.
   [[nodiscard]] bool stop(std::chrono::milliseconds drain_timeout);
+
+  // For what is relayed. nullptr: no such destination. Any thread.
+  [[nodiscard]] Lane* lane(std::string_view destination);
+  [[nodiscard]] std::chrono::milliseconds patience() const;
+  [[nodiscard]] const Payload::Origin& origin() const;
 
  private:
   class State;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -63,12 +65,6 @@ std::string status_class(const std::string& status) {
   return status == "0000" ? status : status.substr(0, 2) + "xx";
 }
 
-// For the queue, which is as private as the images. The log gets the outcome without it.
-Outcome with_comment(Outcome outcome, const std::string& comment) {
-  if (!comment.empty()) outcome.reason += ": " + comment;
-  return outcome;
-}
-
 void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
   const std::string status = outcome.status.empty() ? "none" : outcome.status;
   if (outcome.reason.empty()) {
@@ -115,17 +111,16 @@ Lane::Lane(const config::Destination& destination, Services services)
     auto sender = destination.scheme == "file"
                       ? make_folder_sender(destination)
                       : make_dicom_sender(destination, audit::security_alerts(services_.audit));
-    senders_.push_back(audited(std::move(sender), destination, services_.audit));
+    senders_.add(audited(std::move(sender), destination, services_.audit));
   }
 }
 
 void Lane::start(milliseconds last_wait) {
   failures_ = failures_before(last_wait, destination_.retry_min);
-  threads_.reserve(senders_.size());
-  for (const auto& sender : senders_) {
+  for (int worker = 0; worker < destination_.associations; ++worker) {
     const std::lock_guard lock(mutex_);
     try {
-      threads_.emplace_back([this, &worker = *sender] { run(worker); });
+      threads_.emplace_back([this] { run(); });
       ++running_;
     } catch (const std::system_error& error) {
       log::error("a delivery worker was not started",
@@ -146,7 +141,7 @@ bool Lane::wait_ended(steady_clock::time_point until) {
 }
 
 void Lane::interrupt() {
-  for (const auto& sender : senders_) sender->interrupt();
+  senders_.interrupt();
 }
 
 void Lane::join() {
@@ -154,10 +149,10 @@ void Lane::join() {
   threads_.clear();
 }
 
-void Lane::run(Sender& sender) {
+void Lane::run() {
   while (!is_stopping()) {
     try {
-      work(sender);
+      work();
     } catch (const std::exception& error) {
       log::error("delivery worker failed",
                  {{"destination", destination_.name}, {"reason", error.what()}});
@@ -165,7 +160,8 @@ void Lane::run(Sender& sender) {
     }
   }
   try {
-    sender.idle(destination_.idle_timeout);
+    while (settle_late()) continue;
+    senders_.rest(destination_.idle_timeout);
   } catch (const std::exception& error) {
     log::error("an association was not released",
                {{"destination", destination_.name}, {"reason", error.what()}});
@@ -175,16 +171,13 @@ void Lane::run(Sender& sender) {
   changed_.notify_all();
 }
 
-void Lane::work(Sender& sender) {
-  auto last_work = steady_clock::now();
-  auto last_look = last_work;
+void Lane::work() {
+  auto last_look = steady_clock::now();
   bool look = true;
-  const auto rest = [&] {
-    sender.idle(std::chrono::duration_cast<milliseconds>(steady_clock::now() - last_work));
-  };
   while (!is_stopping()) {
+    if (settle_late()) continue;
     if (is_backing_off()) {
-      rest();
+      senders_.rest();
       std::unique_lock lock(mutex_);
       changed_.wait_until(lock, std::min(blocked_until_, steady_clock::now() + kPause),
                           [this] { return stopping_; });
@@ -192,34 +185,107 @@ void Lane::work(Sender& sender) {
     }
     if (look) {
       last_look = steady_clock::now();
-      if (send_batch(sender)) {
-        last_work = steady_clock::now();
-        continue;
-      }
+      if (send_batch()) continue;
     }
-    rest();
+    senders_.rest();
     const auto now = steady_clock::now();
     look = services_.queue.wait_for_work(destination_.name, now + kPause) ||
            now - last_look >= kLookAnyway;
   }
 }
 
-// True if there was something to do.
-bool Lane::send_batch(Sender& sender) {
+// True if there was something to do, or may be.
+bool Lane::send_batch() {
   auto batch = services_.queue.claim(destination_.name, kBatch);
   if (!batch) {
     log::error("deliveries cannot be claimed",
                {{"destination", destination_.name}, {"reason", batch.error().message}});
     pause(steady_clock::now() + kPause);
-    return false;
+    return true;
   }
   Claimed claimed(services_.queue, std::move(*batch));
-  sender.prepare(claimed.entries());
+  if (claimed.next() == nullptr) return false;
+  // All may be lent to receiving threads, which may take their time where they are the only
+  // way. Whoever waits here must hear of a stop.
+  SenderPool::Lease sender;
+  while (!sender && !is_stopping()) sender = senders_.take(steady_clock::now() + kPause);
+  if (!sender) return false;
+  sender->prepare(claimed.entries());
   while (claimed.next() != nullptr && !is_stopping() && !is_backing_off()) {
-    send_or_postpone(sender, *claimed.next());
+    send_or_postpone(*sender, *claimed.next());
     claimed.next_is_tried();
   }
-  return !claimed.entries().empty();
+  return true;
+}
+
+// True if there was one.
+bool Lane::settle_late() {
+  std::optional<Late> late;
+  {
+    const std::lock_guard lock(mutex_);
+    if (late_.empty()) return false;
+    late.emplace(std::move(late_.back()));
+    late_.pop_back();
+  }
+  const auto begun = steady_clock::now();
+  const Attempt attempt = late->relayed.sender->answer();
+  const auto took = late->relayed.took + (steady_clock::now() - begun);
+  note(attempt, took);
+  record(late->entry, attempt, late->relayed.bytes, took);
+  return true;
+}
+
+bool Lane::is_prompt() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || is_slow_ || steady_clock::now() < blocked_until_) return false;
+  }
+  return !services_.queue.has_work(destination_.name);
+}
+
+Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime patience) {
+  Relayed relayed{{AttemptResult::not_now}, payload.length()};
+  SenderPool::Lease sender = senders_.take_open(patience);
+  if (!sender) return relayed;
+  sender->prepare(std::span(&entry, 1));
+  const auto begun = steady_clock::now();
+  relayed.attempt = sender->send_now(payload, patience);
+  relayed.took = steady_clock::now() - begun;
+  note(relayed.attempt, relayed.took);
+  if (relayed.attempt.result == AttemptResult::unanswered) relayed.sender = std::move(sender);
+  return relayed;
+}
+
+Lane::Relayed Lane::pass_on(const QueueEntry& entry, Payload& payload) {
+  Relayed relayed{{AttemptResult::away, "", "all its associations are in use"}};
+  SenderPool::Lease sender = senders_.take(steady_clock::now() + destination_.response_timeout);
+  if (!sender) return relayed;
+  sender->prepare(std::span(&entry, 1));
+  const auto begun = steady_clock::now();
+  relayed.attempt = sender->send(payload);
+  relayed.took = steady_clock::now() - begun;
+  relayed.bytes = payload.length();
+  note(relayed.attempt, relayed.took);
+  return relayed;
+}
+
+void Lane::settle(const QueueEntry& entry, Relayed relayed) {
+  switch (relayed.attempt.result) {
+    case AttemptResult::not_now:
+      return;  // it waits, and was not tried
+    case AttemptResult::delivered:
+      return report(outcome_of(entry, relayed.attempt), relayed.attempt, relayed.bytes,
+                    relayed.took);
+    case AttemptResult::unanswered: {
+      {
+        const std::lock_guard lock(mutex_);
+        late_.push_back({entry, std::move(relayed)});
+      }
+      return services_.queue.wake();
+    }
+    default:
+      return record(entry, relayed.attempt);
+  }
 }
 
 // An instance that cannot even be tried, for want of memory perhaps, must not be the
@@ -245,14 +311,22 @@ void Lane::send(Sender& sender, const QueueEntry& entry) {
   }
   const auto begun = steady_clock::now();
   const Attempt attempt = sender.send(*payload);
-  if (attempt.result == AttemptResult::delivered) note_success();
-  record(entry, attempt, payload->length(), steady_clock::now() - begun);
+  const auto took = steady_clock::now() - begun;
+  note(attempt, took);
+  record(entry, attempt, payload->length(), took);
 }
 
 void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes,
                   steady_clock::duration took) {
-  const Outcome outcome = outcome_of(entry, attempt);
-  services_.queue.finish(with_comment(outcome, attempt.comment));
+  Outcome outcome = outcome_of(entry, attempt);
+  outcome.reason = full_reason(attempt);
+  services_.queue.finish(outcome);
+  outcome.reason = attempt.reason;
+  report(outcome, attempt, bytes, took);
+}
+
+void Lane::report(const Outcome& outcome, const Attempt& attempt, std::uint64_t bytes,
+                  steady_clock::duration took) {
   if (!attempt.comment.empty()) {
     log::debug("comment of a destination", {{"id", outcome.instance_id},
                                             {"destination", outcome.destination},
@@ -312,6 +386,8 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
     case AttemptResult::hold:
       outcome.state = DeliveryState::held;
       break;
+    case AttemptResult::not_now:
+    case AttemptResult::unanswered:
     case AttemptResult::away:
       outcome.retry_after = back_off_together();
       break;
@@ -351,8 +427,10 @@ milliseconds Lane::back_off_together() {
   return std::chrono::ceil<milliseconds>(blocked_until_ - now);
 }
 
-void Lane::note_success() {
+void Lane::note(const Attempt& attempt, steady_clock::duration took) {
   const std::lock_guard lock(mutex_);
+  is_slow_ = took > services_.patience;
+  if (attempt.result != AttemptResult::delivered) return;
   failures_ = 0;
   alarm_.clear();
 }

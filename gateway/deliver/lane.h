@@ -6,11 +6,19 @@
 //   if (!lane.wait_ended(deadline)) lane.interrupt();   // again and again: a worker may
 //   lane.join();                                        // open an association behind one
 //
+// Beside the queue's way there is a short one: while the destination is prompt, a receiving
+// thread relays an instance itself, before it answers its sender:
+//
+//   if (lane.is_prompt()) relayed = lane.relay(entry, payload, patience);
+//   ... the row is committed ...
+//   lane.settle(entry, std::move(relayed));
+//
 // When the destination is away, all its workers back off together; when it is one
 // instance that fails, that instance backs off longer still, lest it keeps the others
 // waiting. What was claimed and not tried is ready again, whatever happens in between.
 //
-// One thread calls the public functions. Join before it ends; the services outlive it.
+// One thread calls the public functions but those of the short way, which any may call. Join
+// before it ends; the services outlive it.
 #pragma once
 
 #include <chrono>
@@ -25,6 +33,7 @@
 #include "gateway/config/config.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
+#include "gateway/deliver/sender_pool.h"
 #include "gateway/queue/queue.h"
 
 namespace sluice {
@@ -34,7 +43,16 @@ class Lane {
   struct Services {
     Queue& queue;
     Payload::Origin origin;
-    audit::Recorder* audit = nullptr;  // nullptr: no audit trail
+    audit::Recorder* audit = nullptr;        // nullptr: no audit trail
+    std::chrono::milliseconds patience{50};  // longer is not prompt
+  };
+
+  // What became of an instance on the short way.
+  struct Relayed {
+    Attempt attempt;
+    std::uint64_t bytes = 0;
+    std::chrono::steady_clock::duration took = {};
+    SenderPool::Lease sender = {};  // while its answer is awaited
   };
 
   Lane(const config::Destination& destination, Services services);
@@ -53,27 +71,45 @@ class Lane {
   void interrupt();
   void join();  // after wait_ended() was true
 
+  // Nothing waits for it, it answered in time at last, and is not left alone.
+  [[nodiscard]] bool is_prompt();
+  // not_now, when it cannot be sent by then; nothing is recorded yet.
+  [[nodiscard]] Relayed relay(const QueueEntry& entry, Payload& payload, SteadyTime patience);
+  // Sends it whatever was before and however long it takes, and records nothing: for a sender
+  // that gets the destination's own answer.
+  [[nodiscard]] Relayed pass_on(const QueueEntry& entry, Payload& payload);
+  // Records what is not known yet from the row, which is durable by now. A worker waits for
+  // an answer that is still to come.
+  void settle(const QueueEntry& entry, Relayed relayed);
+
  private:
-  void run(Sender& sender);
-  void work(Sender& sender);
-  [[nodiscard]] bool send_batch(Sender& sender);
+  struct Late {
+    QueueEntry entry;
+    Relayed relayed;
+  };
+  void run();
+  void work();
+  [[nodiscard]] bool send_batch();
+  [[nodiscard]] bool settle_late();
   void send_or_postpone(Sender& sender, const QueueEntry& entry);
   void send(Sender& sender, const QueueEntry& entry);
   void record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes = 0,
               std::chrono::steady_clock::duration took = {});
+  void report(const Outcome& outcome, const Attempt& attempt, std::uint64_t bytes,
+              std::chrono::steady_clock::duration took);
   void raise_configuration_alarm(const Outcome& outcome);
   [[nodiscard]] Outcome outcome_of(const QueueEntry& entry, const Attempt& attempt);
 
   [[nodiscard]] std::chrono::milliseconds back_off(int failures) const;
   [[nodiscard]] std::chrono::milliseconds back_off_together();
-  void note_success();
+  void note(const Attempt& attempt, std::chrono::steady_clock::duration took);
   [[nodiscard]] bool is_backing_off();
   [[nodiscard]] bool is_stopping();
   void pause(std::chrono::steady_clock::time_point until);
 
   const config::Destination destination_;
   const Services services_;
-  std::vector<std::unique_ptr<Sender>> senders_;
+  SenderPool senders_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;  // guards what follows
@@ -82,7 +118,9 @@ class Lane {
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;
-  std::string alarm_;  // the reason of the last configuration alarm; "": none since a success
+  bool is_slow_ = false;    // at last
+  std::vector<Late> late_;  // answers that a worker is to wait for
+  std::string alarm_;       // the reason of the last configuration alarm; "": none since a success
 };
 
 }  // namespace sluice

@@ -12,6 +12,8 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kChunk = std::size_t{64} * 1024;
+// Of a stream, before its end: more than can come, and room to add to it.
+constexpr std::uint64_t kUnknownLength = std::uint64_t{1} << 60U;
 
 // The digest is checked before a byte is believed.
 Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance) {
@@ -35,8 +37,7 @@ std::string uid_or(std::string_view value, const std::string& fallback) {
 
 }  // namespace
 
-Payload::Payload(std::variant<SpoolReader, TemporaryFile> source, dicom::TransferSyntax syntax,
-                 std::string temporary_folder)
+Payload::Payload(Source source, dicom::TransferSyntax syntax, std::string temporary_folder)
     : source_(std::move(source)),
       transfer_syntax_(std::move(syntax)),
       temporary_folder_(std::move(temporary_folder)) {}
@@ -66,17 +67,30 @@ Result<Payload> Payload::open(const InstanceRow& instance, std::string_view rout
   if (!reader) return tl::unexpected(reader.error());
   Payload payload(std::move(*reader), dicom::transfer_syntax(instance.transfer_syntax_uid),
                   origin.temporary_folder);
-  if (const auto run = payload.run_chain(instance, route, origin, verdicts); !run) {
+  const auto header = scan_header(std::get<SpoolReader>(payload.source_), payload.transfer_syntax_);
+  if (!header) return tl::unexpected(header.error());
+  if (const auto run = payload.run_chain(*header, instance, route, origin, verdicts); !run) {
     return tl::unexpected(run.error());
   }
   return payload;
 }
 
-Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
-                                const Origin& origin, Verdicts verdicts) {
-  const auto header = scan_header(std::get<SpoolReader>(source_), transfer_syntax_);
-  if (!header) return tl::unexpected(header.error());
-  Instance instance(provenance_of(row), *header);
+Result<Payload> Payload::open_received(Source source, const dicom::Header& header,
+                                       const InstanceRow& instance, std::string_view route,
+                                       const Origin& origin) {
+  Payload payload(std::move(source), dicom::transfer_syntax(instance.transfer_syntax_uid),
+                  origin.temporary_folder);
+  payload.makes_files_ = false;
+  if (const auto run = payload.run_chain(header, instance, route, origin, Verdicts::binding);
+      !run) {
+    return tl::unexpected(run.error());
+  }
+  return payload;
+}
+
+Result<void> Payload::run_chain(const dicom::Header& header, const InstanceRow& row,
+                                std::string_view route, const Origin& origin, Verdicts verdicts) {
+  Instance instance(provenance_of(row), header);
   const auto verdict = origin.pipeline.apply(route, instance, origin.ledger, verdicts);
   if (!verdict) return tl::unexpected(verdict.error());
   if (!std::holds_alternative<Pass>(*verdict)) {
@@ -100,10 +114,15 @@ Result<void> Payload::run_chain(const InstanceRow& row, std::string_view route,
 }
 
 Result<void> Payload::render(const dicom::Patch& patch) {
-  std::uint64_t length = std::get<SpoolReader>(source_).data_set_length();
+  const auto received = source_length();
+  if (!received) return tl::unexpected(received.error());
+  std::uint64_t length = *received;
   pieces_ = {dicom::Piece{0, length, {}}};
   if (patch.empty()) return {};
   if (transfer_syntax_.deflated) {
+    if (!makes_files_) {
+      return failure(ErrorCode::permanent, "what is deflated cannot be changed without a file");
+    }
     auto plain = write_out();
     if (!plain) return tl::unexpected(plain.error());
     const auto inflated = plain->length();
@@ -170,14 +189,21 @@ Result<void> Payload::take(TemporaryFile file) {
   return {};
 }
 
+Result<std::uint64_t> Payload::source_length() const {
+  if (const auto* file = std::get_if<TemporaryFile>(&source_)) return file->length();
+  if (const auto* reader = std::get_if<SpoolReader>(&source_)) return reader->data_set_length();
+  return kUnknownLength;
+}
+
 std::uint64_t Payload::length() const {
+  if (std::holds_alternative<ReceivedStream>(source_)) return given_;
   std::uint64_t sum = 0;
   for (const dicom::Piece& piece : pieces_) sum += piece.length;
   return sum;
 }
 
-Result<std::size_t> Payload::read_source(std::uint64_t offset, std::span<std::byte> buffer) const {
-  return std::visit([&](const auto& source) { return source.read(offset, buffer); }, source_);
+Result<std::size_t> Payload::read_source(std::uint64_t offset, std::span<std::byte> buffer) {
+  return std::visit([&](auto& source) { return source.read(offset, buffer); }, source_);
 }
 
 Result<std::size_t> Payload::read(std::span<std::byte> buffer) {
@@ -192,6 +218,11 @@ Result<std::size_t> Payload::read(std::span<std::byte> buffer) {
       auto got = read_source(piece.offset + in_piece_, buffer.subspan(done, wanted));
       if (!got) return got;
       if (*got < wanted) {
+        if (std::holds_alternative<ReceivedStream>(source_)) {
+          piece_ = pieces_.size();
+          done += *got;
+          break;
+        }
         return failure(ErrorCode::corrupt, "the file became shorter while it was sent");
       }
     }
@@ -202,10 +233,17 @@ Result<std::size_t> Payload::read(std::span<std::byte> buffer) {
       in_piece_ = 0;
     }
   }
+  given_ += done;
   return done;
 }
 
+bool Payload::can_rewind() const {
+  const auto* stream = std::get_if<ReceivedStream>(&source_);
+  return stream == nullptr || stream->is_untouched();
+}
+
 void Payload::rewind() {
+  given_ = 0;
   piece_ = 0;
   in_piece_ = 0;
 }

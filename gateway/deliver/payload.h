@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/deliver/received_stream.h"
 #include "gateway/deliver/temporary_file.h"
 #include "gateway/dicom/patch.h"
 #include "gateway/dicom/transfer_syntax.h"
@@ -58,6 +59,14 @@ class Payload : public net::DataSource {
                                             const Origin& origin,
                                             Verdicts verdicts = Verdicts::binding);
 
+  using Source = std::variant<SpoolReader, TemporaryFile, ReceivedStream>;
+
+  // Of an instance that is being received and whose header is known. It makes no files:
+  // Errors: permanent, also when what is to be done to it needs one.
+  [[nodiscard]] static Result<Payload> open_received(Source source, const dicom::Header& header,
+                                                     const InstanceRow& instance,
+                                                     std::string_view route, const Origin& origin);
+
   // The same data set in another uncompressed transfer syntax. What is in the header
   // is compared with what came out: nothing is lost silently. Rewinds this.
   // Errors: permanent, when it cannot be converted; transient.
@@ -65,30 +74,34 @@ class Payload : public net::DataSource {
 
   [[nodiscard]] const Identifiers& identifiers() const { return identifiers_; }
   [[nodiscard]] const dicom::TransferSyntax& transfer_syntax() const { return transfer_syntax_; }
-  [[nodiscard]] std::uint64_t length() const;  // bytes of the data set as sent
+  [[nodiscard]] std::uint64_t length() const;  // bytes of the data set as sent; of a stream, so far
 
   [[nodiscard]] Result<std::size_t> read(std::span<std::byte> buffer) override;
+  // False once part of a stream was read, which does not come again.
+  [[nodiscard]] bool can_rewind() const;
   void rewind();
 
  private:
-  Payload(std::variant<SpoolReader, TemporaryFile> source, dicom::TransferSyntax syntax,
-          std::string temporary_folder);
-  [[nodiscard]] Result<void> run_chain(const InstanceRow& row, std::string_view route,
-                                       const Origin& origin, Verdicts verdicts);
+  Payload(Source source, dicom::TransferSyntax syntax, std::string temporary_folder);
+  [[nodiscard]] Result<void> run_chain(const dicom::Header& header, const InstanceRow& row,
+                                       std::string_view route, const Origin& origin,
+                                       Verdicts verdicts);
   [[nodiscard]] Result<void> render(const dicom::Patch& patch);
   [[nodiscard]] Result<TemporaryFile> write_out();  // inflated, where it is deflated
   [[nodiscard]] Result<TemporaryFile> deflate();
   [[nodiscard]] Result<void> take(TemporaryFile file);
-  [[nodiscard]] Result<std::size_t> read_source(std::uint64_t offset,
-                                                std::span<std::byte> buffer) const;
+  [[nodiscard]] Result<std::size_t> read_source(std::uint64_t offset, std::span<std::byte> buffer);
+  [[nodiscard]] Result<std::uint64_t> source_length() const;
 
-  std::variant<SpoolReader, TemporaryFile> source_;
+  Source source_;
   dicom::TransferSyntax transfer_syntax_;
   std::string temporary_folder_;
   Identifiers identifiers_;
   std::vector<dicom::Piece> pieces_;
   std::size_t piece_ = 0;  // the next byte to be read
   std::uint64_t in_piece_ = 0;
+  bool makes_files_ = true;
+  std::uint64_t given_ = 0;  // bytes of a stream
 };
 
 }  // namespace sluice

@@ -16,14 +16,18 @@
 namespace sluice {
 
 enum class AttemptResult {
-  delivered,  // the destination has it
-  away,       // no association: the destination backs off, and this waits as long
-  failed,     // the destination backs off, and this instance longer from try to try: it
-              // may be the cause, and must not keep the others waiting
-  postponed,  // trouble of our own, a full disk: only this instance waits
-  refused,    // this instance is refused: a few tries, then held
-  hold,       // no try will help until a person has changed something
+  delivered,   // the destination has it
+  away,        // no association: the destination backs off, and this waits as long
+  failed,      // the destination backs off, and this instance longer from try to try: it
+               // may be the cause, and must not keep the others waiting
+  postponed,   // trouble of our own, a full disk: only this instance waits
+  refused,     // this instance is refused: a few tries, then held
+  hold,        // no try will help until a person has changed something
+  not_now,     // it would have taken too long: the destination has nothing of it
+  unanswered,  // all is sent, and the answer takes long: Sender::answer() waits for it
 };
+
+using SteadyTime = std::chrono::steady_clock::time_point;
 
 struct Attempt {
   AttemptResult result = AttemptResult::away;
@@ -36,6 +40,9 @@ struct Attempt {
   // above debug. To be escaped by whoever shows them.
   std::string comment = {};
 };
+
+// For the queue, which is as private as the images: the log gets the reason without the comment.
+[[nodiscard]] std::string full_reason(const Attempt& attempt);
 
 // What a C-STORE status means (PS3.4 Table B.2-1, PS3.7 Annex C).
 [[nodiscard]] Attempt attempt_of_status(std::uint16_t status, const std::string& error_comment);
@@ -56,6 +63,16 @@ class Sender {
 
   // When this throws, the next send starts afresh.
   [[nodiscard]] virtual Attempt send(Payload& payload) = 0;
+
+  // For a destination that answers at once; for others it is always not_now.
+  // As send(), but by `patience`, and only over an association that is open already. Of what
+  // ends as unanswered, answer() tells how it ended in truth; it must be the next call.
+  [[nodiscard]] virtual Attempt send_now(Payload& /*payload*/, SteadyTime /*patience*/) {
+    return {AttemptResult::not_now};
+  }
+  [[nodiscard]] virtual Attempt answer() { return {AttemptResult::failed}; }
+  // Whether send_now() may go well. By whoever may send.
+  [[nodiscard]] virtual bool is_open() { return false; }
 
   // Nothing to do since this long.
   virtual void idle(std::chrono::milliseconds since) = 0;

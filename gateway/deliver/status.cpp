@@ -72,4 +72,8 @@ Attempt attempt_of_error(const Error& error, AttemptResult if_transient) {
   return {later ? if_transient : AttemptResult::hold, "", error.message};
 }
 
+std::string full_reason(const Attempt& attempt) {
+  return attempt.comment.empty() ? attempt.reason : attempt.reason + ": " + attempt.comment;
+}
+
 }  // namespace sluice

@@ -41,6 +41,13 @@ struct Requestor::State {
   Association association;
   milliseconds response_timeout;
   bool open = true;
+  // What answer() is to be to.
+  struct Asked {
+    std::uint8_t context_id = 0;
+    CommandSet request;
+    bool is_whole = false;  // no answer had come before all was sent
+  };
+  Asked asked;
   // Two PDVs: the last one is known only when there is no next.
   std::array<std::vector<std::byte>, 2> buffers;
 
@@ -201,6 +208,14 @@ const std::vector<AcceptedContext>& Requestor::contexts() const {
 
 Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::string& sop_class_uid,
                                        const std::string& sop_instance_uid, DataSource& data) {
+  const auto sent = send(context_id, sop_class_uid, sop_instance_uid, data, SteadyTime::max());
+  if (!sent) return tl::unexpected<Error>(sent.error());
+  return answer();
+}
+
+Result<bool> Requestor::send(std::uint8_t context_id, const std::string& sop_class_uid,
+                             const std::string& sop_instance_uid, DataSource& data,
+                             SteadyTime patience) {
   State& state = *state_;
   if (!state.open) return failure(ErrorCode::transient, "the association is closed");
   if (state.association.find_context(context_id) == nullptr) {
@@ -214,18 +229,31 @@ Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::strin
   request.set_number(command::kPriority, command::kMediumPriority);
   request.set_number(command::kCommandDataSetType, command::kWithDataSet);
   request.set_uid(command::kAffectedSopInstanceUid, sop_instance_uid);
-  // Sending has no deadline in all: a large instance takes its time. A stall has.
-  state.association.connection().set_deadline(SteadyTime::max());
+  // Without patience sending has no deadline in all: a large instance takes its time. A
+  // stall has.
+  Connection& connection = state.association.connection();
+  connection.set_deadline(patience);
   if (auto sent = state.association.write_command(context_id, request); !sent) {
     return state.fail(sent.error());
   }
   const auto sent = state.send_data(context_id, data);
   if (!sent) return tl::unexpected<Error>(sent.error());
-  auto response = state.receive_response(context_id, request);
+  state.asked = {context_id, std::move(request), *sent};
+  if (patience == SteadyTime::max()) return true;
+  connection.set_deadline(SteadyTime::max());
+  const auto left = std::chrono::ceil<milliseconds>(patience - steady_clock::now());
+  return connection.wait_readable(left) || connection.ending() != Connection::Ending::none;
+}
+
+Result<StoreResponse> Requestor::answer() {
+  State& state = *state_;
+  const State::Asked asked = std::exchange(state.asked, {});
+  if (!state.open) return failure(ErrorCode::transient, "the association is closed");
+  auto response = state.receive_response(asked.context_id, asked.request);
   if (!response) return tl::unexpected<Error>(response.error());
   const std::uint16_t status = response->number(command::kStatus).value_or(0);
   // A refusal may come early. What it had not read yet, it cannot have stored.
-  if (!*sent && says_stored(status)) {
+  if (!asked.is_whole && says_stored(status)) {
     return state.fail("the response came before the whole data set was sent");
   }
   return StoreResponse{status, response->text(command::kErrorComment)};

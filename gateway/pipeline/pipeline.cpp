@@ -82,6 +82,11 @@ const Reject* Decision::rejected() const {
   return nullptr;
 }
 
+config::Acknowledge Decision::acknowledge() const {
+  if (routes.empty()) return config::Acknowledge::safe;
+  return std::ranges::max(routes, {}, &RouteDecision::acknowledge).acknowledge;
+}
+
 void Pipeline::add_filters(const config::Config& config, std::span<const FilterType> types,
                            const std::string& site_key, config::Mistakes& mistakes) {
   std::vector<std::string> known;
@@ -186,8 +191,8 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
     Instance instance(provenance, header);
     auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
     if (!run) return tl::unexpected(run.error());
-    RouteDecision made{
-        route.name(), std::move(run->verdict), std::move(run->filter), {}, instance.changes()};
+    RouteDecision made{route.name(), std::move(run->verdict), std::move(run->filter),
+                       {},           instance.changes(),      route.acknowledge()};
     if (std::holds_alternative<Pass>(made.verdict)) made.verdict = on_tags;
     if (std::holds_alternative<Pass>(made.verdict)) {
       for (const std::string& destination : route.destinations()) {
@@ -219,6 +224,18 @@ Result<bool> Pipeline::was_used(std::string_view new_uid, Ledger& ledger) {
   if (!found) return tl::unexpected(found.error());
   return std::ranges::any_of(*found, [&](const UidReplacement& one) {
     return one.scope == kOtherBytesScope && one.after == new_uid;
+  });
+}
+
+bool Pipeline::some_pass_on() const {
+  return std::ranges::any_of(routes_, [](const Route& route) {
+    return route.acknowledge() == config::Acknowledge::delivered;
+  });
+}
+
+bool Pipeline::all_pass_on() const {
+  return std::ranges::all_of(routes_, [](const Route& route) {
+    return route.acknowledge() == config::Acknowledge::delivered;
   });
 }
 

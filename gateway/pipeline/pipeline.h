@@ -30,11 +30,14 @@ struct RouteDecision {
   std::string filter;                     // the step that gave a verdict other than Pass
   std::vector<std::string> destinations;  // without those that an earlier route serves
   std::vector<Change> changes;            // what the chain will do when sending
+  config::Acknowledge acknowledge = config::Acknowledge::safe;
 };
 
 struct Decision {
   std::vector<RouteDecision> routes;             // empty: no route takes it
   [[nodiscard]] const Reject* rejected() const;  // of the first route that rejects, or nullptr
+  // Of the route that wants most to be kept.
+  [[nodiscard]] config::Acknowledge acknowledge() const;
 };
 
 class Pipeline {
@@ -69,6 +72,9 @@ class Pipeline {
   [[nodiscard]] static Result<bool> was_used(std::string_view new_uid, Ledger& ledger);
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+  // Whether a route, or every one, passes instances on and keeps nothing.
+  [[nodiscard]] bool some_pass_on() const;
+  [[nodiscard]] bool all_pass_on() const;
 
  private:
   struct Step {

@@ -50,7 +50,10 @@ bool matches_glob(std::string_view glob, std::string_view text) {
 }
 
 Route::Route(const config::Route& route, config::Mistakes& mistakes)
-    : name_(route.name), destinations_(route.destinations), final_(route.final) {
+    : name_(route.name),
+      destinations_(route.destinations),
+      final_(route.final),
+      acknowledge_(route.acknowledge) {
   static const std::map<std::string, Source, std::less<>> sources = {
       {"calling_ae_title", Source::calling_ae_title},
       {"called_ae_title", Source::called_ae_title},

@@ -29,6 +29,7 @@ class Route {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::vector<std::string>& destinations() const { return destinations_; }
   [[nodiscard]] bool is_final() const { return final_; }
+  [[nodiscard]] config::Acknowledge acknowledge() const { return acknowledge_; }
 
  private:
   enum class Source { attribute, calling_ae_title, called_ae_title, peer_address, listener };
@@ -43,6 +44,7 @@ class Route {
   std::vector<Condition> conditions_;
   std::vector<std::string> destinations_;
   bool final_ = false;
+  config::Acknowledge acknowledge_ = config::Acknowledge::safe;
 };
 
 }  // namespace sluice

@@ -23,7 +23,7 @@ using sqlite::Connection;
 // once, and one claim must not hold up the others.
 constexpr std::size_t kDueAtOnce = 1000;
 constexpr std::size_t kForgottenAtOnce = 500;
-// Rejections that wait for a commit: while nothing can be written they must not gather.
+// Notes that wait for a commit: while nothing can be written they must not gather.
 constexpr int kMostUnwritten = 1000;
 
 Time now() {
@@ -33,9 +33,9 @@ Time now() {
 class SqliteQueue final : public Queue {
  public:
   SqliteQueue(const std::string& path, std::unique_ptr<Connection> writing,
-              std::unique_ptr<Connection> reading, Hooks hooks,
+              std::unique_ptr<Connection> reading, std::unique_ptr<Connection> looking, Hooks hooks,
               const std::vector<rows::Waiting>& waiting, bool threaded)
-      : reading_(std::move(reading)) {
+      : reading_(std::move(reading)), looking_(std::move(looking)) {
     for (const rows::Waiting& one : waiting) signal_.add(one);
     writer_ = std::make_unique<QueueWriter>(path, std::move(writing), std::move(hooks), signal_,
                                             threaded);
@@ -44,17 +44,27 @@ class SqliteQueue final : public Queue {
   Result<void> add(const InstanceRow& instance,
                    const std::vector<DeliveryRow>& deliveries) override {
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
-                           auto added = rows::add(db, instance, deliveries, now());
+                           auto added = rows::add(db, instance, deliveries, now(), effects.totals);
                            if (!added) return added;
                            bool done = true;
                            for (const DeliveryRow& delivery : deliveries) {
                              done = done && rows::is_final(delivery.state);
-                             tell_ready(effects, delivery.destination);
+                             tell_ready(effects, delivery);
                            }
-                           if (done) effects.instances_done.push_back(instance.id);
+                           if (done) effects.note_done(instance);
                            return {};
                          },
-                         .adds = true});
+                         .adds = true,
+                         .names = instance.has_file});
+  }
+
+  UidClaims::Claim claim_uid(const std::string& sop_instance_uid) override {
+    return claims_.claim(sop_instance_uid);
+  }
+
+  Result<bool> knows_uid(std::string_view sop_instance_uid) override {
+    const std::lock_guard lock(looking_mutex_);
+    return rows::is_known(*looking_, sop_instance_uid);
   }
 
   Result<Added> add_unless_known(const InstanceRow& instance,
@@ -62,8 +72,8 @@ class SqliteQueue final : public Queue {
                                  const SameUidRules& rules) override {
     Added made;
     auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
-                                auto added =
-                                    rows::add_unless_known(db, instance, deliveries, rules, now());
+                                auto added = rows::add_unless_known(db, instance, deliveries, rules,
+                                                                    now(), effects.totals);
                                 if (!added) return tl::unexpected(added.error());
                                 made = std::move(added->added);
                                 if (auto told = tell_done(db, effects, added->replaced); !told)
@@ -71,14 +81,26 @@ class SqliteQueue final : public Queue {
                                 bool is_over = !added->deliveries.empty();
                                 for (const DeliveryRow& delivery : added->deliveries) {
                                   is_over = is_over && rows::is_final(delivery.state);
-                                  tell_ready(effects, delivery.destination);
+                                  tell_ready(effects, delivery);
                                 }
-                                if (is_over) effects.instances_done.push_back(instance.id);
+                                if (is_over) effects.note_done(instance);
                                 return {};
                               },
-                              .adds = true});
+                              .adds = true,
+                              .names = true});
     if (!done) return tl::unexpected(done.error());
     return made;
+  }
+
+  void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) override {
+    if (!may_note("sluice_unrecorded_total")) return;
+    writer_->post({.apply =
+                       [this, instance, delivery](Connection& db, Effects& effects) {
+                         effects.signals.emplace_back([this](WorkSignal&) { --unwritten_; });
+                         effects.note_done(instance);
+                         return rows::add(db, instance, {delivery}, now(), effects.totals);
+                       },
+                   .durable = false});
   }
 
   Result<std::vector<QueueEntry>> claim(std::string_view destination, std::size_t limit) override {
@@ -111,7 +133,7 @@ class SqliteQueue final : public Queue {
 
   void finish(const Outcome& outcome) override {
     writer_->post({.apply = [outcome](Connection& db, Effects& effects) -> Result<void> {
-      auto finished = rows::finish(db, outcome, now());
+      auto finished = rows::finish(db, outcome, now(), effects.totals);
       if (!finished) return tl::unexpected(finished.error());
       if (finished->rows == 0) {
         log::info("outcome of a delivery that is not being sent any more",
@@ -137,6 +159,8 @@ class SqliteQueue final : public Queue {
                    .durable = false});
   }
 
+  bool has_work(std::string_view destination) override { return signal_.has_work(destination); }
+
   bool wait_for_work(std::string_view destination,
                      std::chrono::steady_clock::time_point until) override {
     return signal_.wait(destination, until);
@@ -144,9 +168,7 @@ class SqliteQueue final : public Queue {
 
   void wake() override { signal_.wake(); }
 
-  Result<void> flush() override {
-    return writer_->run({.apply = [](Connection&, Effects&) -> Result<void> { return {}; }});
-  }
+  Result<void> flush() override { return writer_->flush(); }
 
   Result<std::vector<QueueEntry>> list(const QueueFilter& filter) override {
     const std::lock_guard lock(reading_mutex_);
@@ -231,11 +253,7 @@ class SqliteQueue final : public Queue {
   }
 
   void note_rejection(const Rejection& rejection) override {
-    if (unwritten_.fetch_add(1) >= kMostUnwritten) {
-      --unwritten_;
-      count("sluice_rejections_not_listed_total");
-      return;
-    }
+    if (!may_note("sluice_rejections_not_listed_total")) return;
     writer_->post({.apply = [this, rejection](Connection& db, Effects& effects) -> Result<void> {
                      effects.signals.emplace_back([this](WorkSignal&) { --unwritten_; });
                      return rows::note_rejection(db, rejection);
@@ -296,6 +314,18 @@ class SqliteQueue final : public Queue {
   bool is_faulted() const override { return writer_->is_faulted(); }
 
  private:
+  // Else it is forgotten, and counted.
+  bool may_note(const char* counter) {
+    if (unwritten_.fetch_add(1) < kMostUnwritten) return true;
+    --unwritten_;
+    count(counter);
+    return false;
+  }
+
+  static void tell_ready(Effects& effects, const DeliveryRow& delivery) {
+    if (delivery.state == DeliveryState::ready) tell_ready(effects, delivery.destination);
+  }
+
   static void tell_ready(Effects& effects, const std::string& destination) {
     if (destination.empty()) return;
     effects.signals.emplace_back(
@@ -310,10 +340,14 @@ class SqliteQueue final : public Queue {
     return {};
   }
 
-  std::atomic<int> unwritten_ = 0;  // rejections
+  std::atomic<int> unwritten_ = 0;  // notes
   WorkSignal signal_;
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;
+  UidClaims claims_;
+  // Apart from reading_: each instance that comes asks, and a long list must not stop it.
+  std::mutex looking_mutex_;
+  std::unique_ptr<Connection> looking_;
   std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses signal_
 };
 
@@ -323,12 +357,30 @@ Result<void> check_queue(const std::string& path, const std::atomic<bool>& stop)
   return sqlite::check_file(path, rows::damaged_rows(), stop);
 }
 
+namespace {
+
+struct Connections {
+  std::unique_ptr<Connection> writing;
+  std::unique_ptr<Connection> reading;
+  std::unique_ptr<Connection> looking;
+};
+
+Result<Connections> open_connections(const std::string& path) {
+  Connections made;
+  for (auto* each : {&made.writing, &made.reading, &made.looking}) {
+    auto opened = Connection::open(path, rows::kFormat);
+    if (!opened) return tl::unexpected(opened.error());
+    *each = std::move(*opened);
+  }
+  return made;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks) {
-  auto writing = Connection::open(path, rows::kFormat);
-  if (!writing) return tl::unexpected(writing.error());
-  auto reading = Connection::open(path, rows::kFormat);
-  if (!reading) return tl::unexpected(reading.error());
-  Connection& db = **writing;
+  auto opened = open_connections(path);
+  if (!opened) return tl::unexpected(opened.error());
+  Connection& db = *opened->writing;
   if (auto begun = db.run("BEGIN IMMEDIATE"); !begun) return tl::unexpected(begun.error());
   auto recovered = rows::recover(db, now());
   if (recovered) recovered = db.run("COMMIT");
@@ -336,8 +388,9 @@ Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks)
   if (!recovered) return tl::unexpected(recovered.error());
   const auto waiting = rows::waiting(db, now());
   if (!waiting) return tl::unexpected(waiting.error());
-  return std::make_unique<SqliteQueue>(path, std::move(*writing), std::move(*reading),
-                                       std::move(hooks), *waiting, true);
+  return std::make_unique<SqliteQueue>(path, std::move(opened->writing), std::move(opened->reading),
+                                       std::move(opened->looking), std::move(hooks), *waiting,
+                                       true);
 }
 
 Result<std::unique_ptr<Queue>> Queue::open_beside(const std::string& path) {
@@ -346,11 +399,10 @@ Result<std::unique_ptr<Queue>> Queue::open_beside(const std::string& path) {
     return failure(ErrorCode::configuration,
                    path + ": no queue here; is this the data_dir of a gateway that has run?");
   }
-  auto writing = Connection::open(path, rows::kFormat);
-  if (!writing) return tl::unexpected(writing.error());
-  auto reading = Connection::open(path, rows::kFormat);
-  if (!reading) return tl::unexpected(reading.error());
-  return std::make_unique<SqliteQueue>(path, std::move(*writing), std::move(*reading), Hooks{},
+  auto opened = open_connections(path);
+  if (!opened) return tl::unexpected(opened.error());
+  return std::make_unique<SqliteQueue>(path, std::move(opened->writing), std::move(opened->reading),
+                                       std::move(opened->looking), Hooks{},
                                        std::vector<rows::Waiting>{}, false);
 }
 

@@ -43,6 +43,7 @@
 #include "gateway/queue/rejection.h"
 #include "gateway/queue/same_uid.h"
 #include "gateway/queue/sum.h"
+#include "gateway/queue/uid_claims.h"
 
 namespace sluice {
 
@@ -79,6 +80,7 @@ struct InstanceRow {
   std::string digest = {};
   std::string user_name = {};       // that goes on to destinations; "": none
   std::string irregular_tags = {};  // top-level tags twice or out of order, as text; "": none
+  bool has_file = true;             // false: delivered before it needed one; not read back
   // Given by the queue, not by the caller of an add:
   std::string other_bytes_of = {};        // id of the one that had this UID first; "": none
   std::string new_sop_instance_uid = {};  // that it is delivered with for that; "": its own
@@ -155,8 +157,14 @@ class Queue {
 
   virtual ~Queue() = default;
 
-  // Durable on return. Errors: transient; permanent, when the id is known already or
-  // there is no delivery.
+  // Until it ends, nobody else adds an instance under this SOP Instance UID, as long as all
+  // who add claim first. Waits for another.
+  [[nodiscard]] virtual UidClaims::Claim claim_uid(const std::string& sop_instance_uid) = 0;
+  // Whether the history has an instance with this SOP Instance UID. Errors: transient.
+  [[nodiscard]] virtual Result<bool> knows_uid(std::string_view sop_instance_uid) = 0;
+
+  // Durable on return. A delivery may be `delivered` or `sending` from the beginning. Errors:
+  // transient; permanent, when the id is known already or there is no delivery.
   [[nodiscard]] virtual Result<void> add(const InstanceRow& instance,
                                          const std::vector<DeliveryRow>& deliveries) = 0;
 
@@ -166,6 +174,11 @@ class Queue {
   [[nodiscard]] virtual Result<Added> add_unless_known(const InstanceRow& instance,
                                                        const std::vector<DeliveryRow>& deliveries,
                                                        const SameUidRules& rules) = 0;
+
+  // The history of an instance that was not kept, and is delivered or dropped already. Returns
+  // at once, is written with the next commit, and costs no sync of the disk: a power cut may
+  // forget the last ones. A queue that cannot write forgets some and counts them.
+  virtual void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) = 0;
 
   // Up to `limit` deliveries that are ready or due, oldest received first, now `sending`.
   [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim(std::string_view destination,
@@ -178,9 +191,12 @@ class Queue {
   // `sending` -> `ready` without an attempt: claimed, but not tried.
   virtual void release(const std::string& instance_id, std::string_view destination) = 0;
 
+  // Something waits for this destination, or may: ready or deferred.
+  [[nodiscard]] virtual bool has_work(std::string_view destination) = 0;
+
   // Blocks until this destination has something to claim, `until` has passed or
-  // wake() was called. True if there may be work. A wake() while a thread does not
-  // wait ends its next wait at once, so that none is missed.
+  // wake() was called. True if there may be work, of which one thread is told. A wake() while a
+  // thread does not wait ends its next wait at once, so that none is missed.
   virtual bool wait_for_work(std::string_view destination,
                              std::chrono::steady_clock::time_point until) = 0;
   virtual void wake() = 0;

@@ -50,6 +50,17 @@ std::string is_sound(std::string_view table, std::span<const std::string_view> c
 
 }  // namespace
 
+std::string insert_instance() {
+  std::string columns;
+  std::string values;
+  for (std::size_t n = 0; n < kInstanceSum.size(); ++n) {
+    columns += std::string(kInstanceSum[n]) + ", ";
+    values += (n == 0 ? "?" : ", ?") + std::to_string(n + 1);
+  }
+  return "INSERT INTO instances(" + columns + "checksum, file) VALUES (" + values + ", row_sum(" +
+         values + "), ?" + std::to_string(kInstanceSum.size() + 1) + ")";
+}
+
 std::string entry_is_sound() {
   return is_sound("i", kInstanceSum) + " AND " + is_sound("d", kDeliverySum);
 }

@@ -8,6 +8,7 @@
 
 #include "gateway/base/sqlite.h"
 #include "gateway/queue/queue.h"
+#include "gateway/queue/queue_rows.h"
 
 namespace sluice::rows {
 
@@ -28,6 +29,9 @@ struct Entry {
 
 // Of the two rows that i and d stand for, in SQL: whether their checksums fit.
 [[nodiscard]] std::string entry_is_sound();
+// For a row of instances, of which these columns are given in their order, and `file` behind
+// them; the checksum is made.
+[[nodiscard]] std::string insert_instance();
 // Behind each change of an instance's columns that have a sum; a delivery's never change.
 [[nodiscard]] Result<void> set_checksum(sqlite::Connection& db, std::int64_t sequence);
 
@@ -42,6 +46,7 @@ struct Entry {
                                         const InstanceRow& instance);
 
 [[nodiscard]] Result<void> insert_deliveries(sqlite::Connection& db, std::int64_t instance,
-                                             const std::vector<DeliveryRow>& deliveries, Time now);
+                                             const std::vector<DeliveryRow>& deliveries, Time now,
+                                             Totals& totals);
 
 }  // namespace sluice::rows

@@ -132,23 +132,30 @@ UPDATE deliveries SET checksum = row_sum(instance, route, destination, released)
 };
 
 Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
-                             Time now) {
-  // Nobody sends it yet, and it has not been tried: it can be neither of these.
-  const bool to_be_sent =
-      row.state == DeliveryState::sending || row.state == DeliveryState::deferred;
+                             Time now, Totals& totals) {
+  // One that failed is told by finish(), which knows when it is due again.
+  const DeliveryState state =
+      row.state == DeliveryState::deferred ? DeliveryState::ready : row.state;
   auto inserted = db.run(
       "INSERT INTO deliveries(instance, route, destination, state, reason, status, attempts, "
       "failures, next_attempt, retry_after_ms, updated_at, released, checksum) "
       "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,0,?9,?10,row_sum(?1,?2,?3,?10))",
-      {instance, row.route, row.destination,
-       to_string(to_be_sent ? DeliveryState::ready : row.state), row.reason, row.status,
-       row.attempts, row.failures, to_microseconds(now), row.released});
+      {instance, row.route, row.destination, to_string(state), row.reason, row.status, row.attempts,
+       row.failures, to_microseconds(now), row.released});
   if (!inserted) return inserted;
-  if (auto counted = add_to_total(db, total::kAccepted, row.destination, 1); !counted) {
-    return counted;
-  }
-  return is_final(row.state) ? add_to_total(db, to_string(row.state), row.destination, 1)
-                             : Result<void>{};
+  totals.add(total::kAccepted, row.destination, 1);
+  if (is_final(row.state)) totals.add(to_string(row.state), row.destination, 1);
+  return {};
+}
+
+// Behind all that there ever were, as AUTOINCREMENT says: before the row is there, for its
+// checksum.
+Result<std::int64_t> next_sequence(Connection& db) {
+  auto row = db.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'instances'");
+  if (!row) return tl::unexpected(row.error());
+  const auto found = row->step();
+  if (!found) return tl::unexpected(found.error());
+  return *found ? row->integer(0) + 1 : 1;
 }
 
 // All ids that a query gives in its first column.
@@ -248,35 +255,46 @@ Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
 }
 
 Result<void> insert_deliveries(Connection& db, std::int64_t instance,
-                               const std::vector<DeliveryRow>& deliveries, Time now) {
+                               const std::vector<DeliveryRow>& deliveries, Time now,
+                               Totals& totals) {
   for (const DeliveryRow& delivery : deliveries) {
-    if (auto inserted = insert_delivery(db, instance, delivery, now); !inserted) return inserted;
+    auto inserted = insert_delivery(db, instance, delivery, now, totals);
+    if (!inserted) return inserted;
   }
   return {};
 }
 
 Result<void> add(Connection& db, const InstanceRow& row, const std::vector<DeliveryRow>& deliveries,
-                 Time now) {
+                 Time now, Totals& totals) {
   if (deliveries.empty()) {
     return failure(ErrorCode::permanent, "queue: instance " + row.id + " has no delivery");
   }
-  auto inserted = db.run(
-      "INSERT INTO instances(id, received_at, calling_ae_title, called_ae_title, peer_address, "
-      "listener, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid, "
-      "transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name, "
-      "other_bytes_of, new_sop_instance_uid, irregular_tags) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-      {row.id, to_microseconds(row.received_at), row.calling_ae_title, row.called_ae_title,
-       row.peer_address, row.listener, row.sop_class_uid, row.sop_instance_uid,
-       row.study_instance_uid, row.series_instance_uid, row.transfer_syntax_uid,
-       static_cast<std::int64_t>(row.data_set_offset),
-       static_cast<std::int64_t>(row.data_set_length), row.digest, row.user_name,
-       row.other_bytes_of, row.new_sop_instance_uid, row.irregular_tags});
+  static const std::string kInsertInstance = insert_instance();
+  const auto sequence = next_sequence(db);
+  if (!sequence) return tl::unexpected(sequence.error());
+  auto inserted = db.run(kInsertInstance, {*sequence,
+                                           row.id,
+                                           to_microseconds(row.received_at),
+                                           row.calling_ae_title,
+                                           row.called_ae_title,
+                                           row.peer_address,
+                                           row.listener,
+                                           row.sop_class_uid,
+                                           row.sop_instance_uid,
+                                           row.study_instance_uid,
+                                           row.series_instance_uid,
+                                           row.transfer_syntax_uid,
+                                           static_cast<std::int64_t>(row.data_set_offset),
+                                           static_cast<std::int64_t>(row.data_set_length),
+                                           row.digest,
+                                           row.user_name,
+                                           row.other_bytes_of,
+                                           row.new_sop_instance_uid,
+                                           row.irregular_tags,
+                                           std::int64_t{row.has_file ? 1 : 0}});
   if (!inserted) return inserted;
-  const std::int64_t sequence = db.last_row_id();
-  if (auto summed = set_checksum(db, sequence); !summed) return summed;
-  if (auto counted = add_to_total(db, total::kInstances, "", 1); !counted) return counted;
-  return insert_deliveries(db, sequence, deliveries, now);
+  totals.add(total::kInstances, "", 1);
+  return insert_deliveries(db, *sequence, deliveries, now, totals);
 }
 
 Result<void> make_ready(Connection& db, const Waiting& due) {
@@ -330,7 +348,7 @@ Result<std::vector<QueueEntry>> claim(Connection& db, std::string_view destinati
   return claimed;
 }
 
-Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
+Result<Finished> finish(Connection& db, const Outcome& outcome, Time now, Totals& totals) {
   const bool deferred = outcome.state == DeliveryState::deferred;
   const auto wait = deferred ? std::max(outcome.retry_after, std::chrono::milliseconds{0})
                              : std::chrono::milliseconds{0};
@@ -363,9 +381,7 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now) {
     if (!marked) return tl::unexpected(marked.error());
   }
   if (finished.rows == 0 || !is_final(state)) return finished;
-  if (auto ended = add_to_total(db, to_string(state), outcome.destination, finished.rows); !ended) {
-    return tl::unexpected(ended.error());
-  }
+  totals.add(to_string(state), outcome.destination, finished.rows);
   // Whatever is not known to be final needs its file, a state that is damaged too.
   auto unfinished = db.prepare(
       "SELECT 1 FROM deliveries WHERE instance = (SELECT sequence FROM instances WHERE id = ?) AND "

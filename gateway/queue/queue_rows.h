@@ -44,6 +44,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gateway/base/error.h"
@@ -63,6 +64,26 @@ extern const sqlite::Format kFormat;
 
 [[nodiscard]] bool is_final(DeliveryState state);
 
+// Names of totals, as sum.h explains them. What ends a delivery else is named as its state.
+namespace total {
+inline constexpr std::string_view kInstances = "instances";
+inline constexpr std::string_view kFinished = "finished";  // instances
+inline constexpr std::string_view kAccepted = "accepted";
+inline constexpr std::string_view kReplaced = "replaced";
+inline constexpr std::string_view kRerouted = "rerouted";
+}  // namespace total
+
+// What a transaction adds to them.
+class Totals {
+ public:
+  void add(std::string_view what, std::string_view destination, std::size_t by);
+  void add(const Totals& more);
+  [[nodiscard]] Result<void> write(Connection& db) const;
+
+ private:
+  std::map<std::pair<std::string, std::string>, std::size_t> totals_;
+};
+
 // A delivery that waits. `next_attempt` tells this wait from a later one of the same row.
 struct Waiting {
   std::string destination;
@@ -72,7 +93,8 @@ struct Waiting {
 };
 
 [[nodiscard]] Result<void> add(Connection& db, const InstanceRow& row,
-                               const std::vector<DeliveryRow>& deliveries, Time now);
+                               const std::vector<DeliveryRow>& deliveries, Time now,
+                               Totals& totals);
 
 // Makes it ready if it still waits this wait.
 [[nodiscard]] Result<void> make_ready(Connection& db, const Waiting& due);
@@ -87,7 +109,8 @@ struct Finished {
   bool instance_done = false;    // its last delivery is final now
   std::vector<Waiting> waiting;  // when deferred
 };
-[[nodiscard]] Result<Finished> finish(Connection& db, const Outcome& outcome, Time now);
+[[nodiscard]] Result<Finished> finish(Connection& db, const Outcome& outcome, Time now,
+                                      Totals& totals);
 
 [[nodiscard]] Result<void> release(Connection& db, std::string_view instance_id,
                                    std::string_view destination, Time now);
@@ -136,7 +159,10 @@ struct AddedRows {
 };
 [[nodiscard]] Result<AddedRows> add_unless_known(Connection& db, InstanceRow instance,
                                                  std::vector<DeliveryRow> deliveries,
-                                                 const SameUidRules& rules, Time now);
+                                                 const SameUidRules& rules, Time now,
+                                                 Totals& totals);
+// Whether the history has an instance with this UID.
+[[nodiscard]] Result<bool> is_known(Connection& db, std::string_view sop_instance_uid);
 // Changes instance and deliveries as the rules say when another holds its UID with other
 // bytes. `sequence` is its own; 0: it has none yet.
 [[nodiscard]] Result<void> settle_other_bytes(Connection& db, std::int64_t sequence,
@@ -151,16 +177,6 @@ struct AddedRows {
 
 [[nodiscard]] Result<std::vector<Queue::Oldest>> oldest(Connection& db);
 
-// Names of totals, as sum.h explains them. What ends a delivery else is named as its state.
-namespace total {
-inline constexpr std::string_view kInstances = "instances";
-inline constexpr std::string_view kFinished = "finished";  // instances
-inline constexpr std::string_view kAccepted = "accepted";
-inline constexpr std::string_view kReplaced = "replaced";
-inline constexpr std::string_view kRerouted = "rerouted";
-}  // namespace total
-[[nodiscard]] Result<void> add_to_total(Connection& db, std::string_view what,
-                                        std::string_view destination, std::size_t by);
 [[nodiscard]] Result<Sums> sums(Connection& db);
 
 // Whose history may go: received before, all final, the file removed. By sequence.

@@ -29,13 +29,6 @@ bool has_same_bytes(const InstanceRow& one, const InstanceRow& other) {
          one.transfer_syntax_uid == other.transfer_syntax_uid;
 }
 
-Result<bool> is_known(Connection& db, std::string_view sop_instance_uid) {
-  auto statement =
-      db.prepare("SELECT 1 FROM instances WHERE sop_instance_uid = ? LIMIT 1", {sop_instance_uid});
-  if (!statement) return tl::unexpected(statement.error());
-  return statement->step();
-}
-
 // Every delivery of earlier instances with the same bytes, the latest instance first.
 Result<std::vector<Entry>> same_bytes(Connection& db, const InstanceRow& instance) {
   static const std::string sql = entries_where(
@@ -122,7 +115,7 @@ class Earlier {
 // One that the running gateway is routing anew stays: it is under way.
 Result<void> replace_all(Connection& db, const std::vector<Entry>& same, const std::string& by,
                          const std::vector<DeliveryRow>& deliveries, const Earlier& earlier,
-                         Time now, AddedRows& made) {
+                         Time now, AddedRows& made, Totals& totals) {
   for (const Entry& entry : same) {
     const bool replaced = std::ranges::any_of(
         deliveries, [&](const DeliveryRow& row) { return earlier.replaces(row, entry); });
@@ -133,8 +126,7 @@ Result<void> replace_all(Connection& db, const std::vector<Entry>& same, const s
         {to_microseconds(now), by, entry.delivery});
     if (!ended) return ended;
     if (db.changed_rows() == 0) continue;
-    auto counted = add_to_total(db, total::kReplaced, entry.entry.delivery.destination, 1);
-    if (!counted) return counted;
+    totals.add(total::kReplaced, entry.entry.delivery.destination, 1);
     ++made.added.replaced;
     made.replaced.insert(entry.instance);
   }
@@ -181,6 +173,13 @@ Result<std::optional<InstanceRow>> holder(Connection& db, std::int64_t sequence,
 
 }  // namespace
 
+Result<bool> is_known(Connection& db, std::string_view sop_instance_uid) {
+  auto statement =
+      db.prepare("SELECT 1 FROM instances WHERE sop_instance_uid = ? LIMIT 1", {sop_instance_uid});
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->step();
+}
+
 Result<void> settle_other_bytes(Connection& db, std::int64_t sequence, InstanceRow& instance,
                                 std::vector<DeliveryRow>& deliveries, const SameUidRules& rules) {
   auto first = holder(db, sequence, instance.sop_instance_uid);
@@ -209,7 +208,7 @@ Result<void> settle_other_bytes(Connection& db, std::int64_t sequence, InstanceR
 // released from its quarantine serves the destinations it went to.
 Result<AddedRows> add_unless_known(Connection& db, InstanceRow instance,
                                    std::vector<DeliveryRow> deliveries, const SameUidRules& rules,
-                                   Time now) {
+                                   Time now, Totals& totals) {
   AddedRows made;
   std::vector<Entry> same;
   const auto known = is_known(db, instance.sop_instance_uid);
@@ -235,11 +234,13 @@ Result<AddedRows> add_unless_known(Connection& db, InstanceRow instance,
     made.added.same_as = same.front().entry.instance.id;
     made.added.is_duplicate = deliveries.empty();
     auto done = count_again(db, same.front().instance, now);
-    if (done) done = replace_all(db, same, instance.id, deliveries, earlier, now, made);
+    if (done) done = replace_all(db, same, instance.id, deliveries, earlier, now, made, totals);
     if (!done) return tl::unexpected(done.error());
     if (made.added.is_duplicate) return made;
   }
-  if (auto added = add(db, instance, deliveries, now); !added) return tl::unexpected(added.error());
+  if (auto added = add(db, instance, deliveries, now, totals); !added) {
+    return tl::unexpected(added.error());
+  }
   made.deliveries = std::move(deliveries);
   return made;
 }

@@ -65,10 +65,9 @@ Result<bool> exists(Connection& db, std::string_view sql, const std::vector<Valu
 
 Result<void> add_to_totals(Connection& db, std::string_view what,
                            const std::map<std::string, std::size_t>& destinations) {
-  for (const auto& [destination, rows] : destinations) {
-    if (auto added = add_to_total(db, what, destination, rows); !added) return added;
-  }
-  return {};
+  Totals totals;
+  for (const auto& [destination, rows] : destinations) totals.add(what, destination, rows);
+  return totals.write(db);
 }
 
 // What others take the place of, once the sums have it.
@@ -101,7 +100,9 @@ Result<void> add_if_new(Connection& db, std::int64_t instance, const DeliveryRow
                            {instance, delivery.destination, delivery.destination, delivery.route});
   if (!kept) return tl::unexpected(kept.error());
   if (*kept) return {};
-  auto inserted = insert_deliveries(db, instance, {delivery}, now);
+  Totals totals;
+  auto inserted = insert_deliveries(db, instance, {delivery}, now, totals);
+  if (inserted) inserted = totals.write(db);
   if (!inserted) return inserted;
   ++changed.rows;
   ++changed.destinations[delivery.destination];

@@ -75,13 +75,23 @@ std::uint64_t* field_of(Sums& sums, DeliverySum& sum, std::string_view name) {
 
 }  // namespace
 
-Result<void> add_to_total(Connection& db, std::string_view what, std::string_view destination,
-                          std::size_t by) {
-  if (by == 0) return {};
-  return db.run(
-      "INSERT INTO totals(what, destination, count) VALUES (?,?,?) "
-      "ON CONFLICT (what, destination) DO UPDATE SET count = count + excluded.count",
-      {what, destination, static_cast<std::int64_t>(by)});
+void Totals::add(std::string_view what, std::string_view destination, std::size_t by) {
+  if (by > 0) totals_[{std::string(what), std::string(destination)}] += by;
+}
+
+void Totals::add(const Totals& more) {
+  for (const auto& [key, by] : more.totals_) totals_[key] += by;
+}
+
+Result<void> Totals::write(Connection& db) const {
+  for (const auto& [key, by] : totals_) {
+    auto added = db.run(
+        "INSERT INTO totals(what, destination, count) VALUES (?,?,?) "
+        "ON CONFLICT (what, destination) DO UPDATE SET count = count + excluded.count",
+        {key.first, key.second, static_cast<std::int64_t>(by)});
+    if (!added) return added;
+  }
+  return {};
 }
 
 // One statement, and so one state of the file.

@@ -27,6 +27,29 @@ Error faulted_error() {
 
 }  // namespace
 
+QueueWriter::Pending::~Pending() {
+  if (waiter_ == nullptr) return;
+  const std::lock_guard lock(writer_->mutex_);
+  waiter_->is_lost = true;
+  waiter_->woken.notify_one();
+}
+
+QueueWriter::Pending& QueueWriter::Pending::operator=(Pending&& other) noexcept {
+  operation = std::move(other.operation);
+  result = std::move(other.result);
+  std::swap(waiter_, other.waiter_);
+  return *this;
+}
+
+// With the lock, behind which the waiter may be gone.
+void QueueWriter::Pending::answer(Result<void> with) {
+  if (waiter_ == nullptr) return;
+  const std::lock_guard lock(writer_->mutex_);
+  Waiter& waiter = *std::exchange(waiter_, nullptr);
+  waiter.answer.emplace(std::move(with));
+  waiter.woken.notify_one();
+}
+
 QueueWriter::QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connection> db,
                          Queue::Hooks hooks, WorkSignal& signal, bool threaded)
     : db_(std::move(db)), hooks_(std::move(hooks)), signal_(signal), threaded_(threaded) {
@@ -46,26 +69,38 @@ QueueWriter::~QueueWriter() {
 }
 
 Result<void> QueueWriter::run(Operation operation) {
-  Pending pending{std::move(operation), {}, {}};
-  auto answer = pending.answer.get_future();
-  if (threaded_) {
-    {
-      const std::lock_guard lock(mutex_);
-      pending_.push_back(std::move(pending));
-    }
-    arrived_.notify_one();
+  Waiter me;
+  std::unique_lock lock(mutex_);
+  pending_.emplace_back(*this, std::move(operation), &me);
+  if (writing_) {
+    me.woken.wait(lock, [&] { return me.answer || me.is_lost || me.is_leader; });
   } else {
-    const std::lock_guard lock(direct_);
-    Batch batch;
-    batch.push_back(std::move(pending));
-    commit(std::move(batch));
+    writing_ = me.is_leader = true;
   }
-  try {
-    return answer.get();
-  } catch (const std::future_error&) {
-    // Memory ended in the writing thread before it could answer.
-    return failure(ErrorCode::transient, "queue gave no answer; its log says why");
+  // Its own answer is there when it has led.
+  if (me.is_leader) lead(lock);
+  if (me.answer) return std::move(*me.answer);
+  return failure(ErrorCode::transient, "queue gave no answer; its log says why");
+}
+
+// Writes what has gathered, then passes the lead on: to one who waits, or the thread.
+void QueueWriter::lead(std::unique_lock<std::mutex>& lock) {
+  Batch batch;
+  batch.swap(pending_);
+  for (std::string& id : just_removed_) removed_files_.insert(std::move(id));
+  just_removed_.clear();
+  lock.unlock();
+  run_once(std::move(batch));
+  lock.lock();
+  const auto next = std::ranges::find_if(
+      pending_, [](const Pending& pending) { return pending.waiter_ != nullptr; });
+  if (next != pending_.end()) {
+    next->waiter_->is_leader = true;
+    next->waiter_->woken.notify_one();
+    return;
   }
+  writing_ = false;
+  if (!pending_.empty() || !to_remove_.empty() || stopping_) arrived_.notify_one();
 }
 
 void QueueWriter::post(Operation operation) {
@@ -76,34 +111,57 @@ void QueueWriter::post(Operation operation) {
     }
     return;
   }
-  {
-    const std::lock_guard lock(mutex_);
-    pending_.push_back({std::move(operation), {}, {}});
-  }
-  arrived_.notify_one();
+  const std::lock_guard lock(mutex_);
+  pending_.emplace_back(*this, std::move(operation), nullptr);
+  if (!writing_) arrived_.notify_one();
+}
+
+Result<void> QueueWriter::flush() {
+  auto written = run({.apply = [](sqlite::Connection&, Effects&) -> Result<void> { return {}; }});
+  if (!threaded_) return written;
+  std::unique_lock lock(mutex_);
+  removed_.wait(lock, [this] { return to_remove_.empty() && !removing_; });
+  return written;
 }
 
 void QueueWriter::run_thread() {
-  for (bool last = false; !last;) {
-    Batch batch;
-    {
-      std::unique_lock lock(mutex_);
-      arrived_.wait_for(lock, kLookInterval, [this] { return !pending_.empty() || stopping_; });
-      batch.swap(pending_);
-      last = stopping_;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    arrived_.wait_for(lock, kLookInterval, [this] {
+      return !to_remove_.empty() || (!writing_ && (!pending_.empty() || stopping_));
+    });
+    if (!to_remove_.empty()) {
+      remove_files(lock);
+      continue;
     }
-    run_once(std::move(batch));
+    if (writing_) continue;
+    const bool last = stopping_ && pending_.empty();
+    // Files that the last commits freed; not noted, they would be found at the next start.
+    if (last) last_note_ = {};
+    writing_ = true;
+    lead(lock);
+    if (last && to_remove_.empty()) return;
   }
-  // Files that the last commit freed; not noted, they would be found at the next start.
-  last_note_ = {};
-  run_once({});
+}
+
+// Beside the commits: to remove a large file takes time.
+void QueueWriter::remove_files(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::string> instances;
+  instances.swap(to_remove_);
+  removing_ = true;
+  lock.unlock();
+  std::erase_if(instances, [this](const std::string& id) { return !remove_file(id); });
+  lock.lock();
+  removing_ = false;
+  std::ranges::move(instances, std::back_inserter(just_removed_));
+  removed_.notify_all();
 }
 
 void QueueWriter::run_once(Batch batch) {
   try {
     const auto now = std::chrono::steady_clock::now();
     const bool idle = batch.empty();
-    if (idle || now - last_look_ >= kLookInterval) {
+    if (threaded_ && (idle || now - last_look_ >= kLookInterval)) {
       last_look_ = now;
       reserve_->take();
       look_at_other_processes();
@@ -111,15 +169,15 @@ void QueueWriter::run_once(Batch batch) {
     if (!idle || !kept_.empty() || is_note_due(false)) commit(std::move(batch));
   } catch (const std::exception& exception) {
     // commit() answers its callers itself; this is memory at its end.
-    log::error("queue thread", {{"error", exception.what()}});
+    log::error("queue write", {{"error", exception.what()}});
   }
 }
 
 // Noted with a sync of the directory: else a power cut could bring a file back of which
 // the row says that it is gone. Adds sync it anyway; without any, a sync now and then.
-bool QueueWriter::is_note_due(bool adds) const {
+bool QueueWriter::is_note_due(bool names) const {
   return !removed_files_.empty() &&
-         (adds || std::chrono::steady_clock::now() - last_note_ >= kLookInterval);
+         (names || std::chrono::steady_clock::now() - last_note_ >= kLookInterval);
 }
 
 // What `sluice queue retry` or `discard` changed in this file.
@@ -136,7 +194,7 @@ void QueueWriter::look_at_other_processes() {
     return;  // and looks again
   }
   data_version_ = found;
-  for (const std::string& id : *superfluous) remove_file(id);
+  leave_files(*superfluous);
   signal_.set_all_ready();
 }
 
@@ -168,7 +226,7 @@ void QueueWriter::commit(Batch batch) {
     if (pending.operation.is_kept) {
       kept_.push_back(std::move(pending));
     } else {
-      pending.answer.set_value(tl::unexpected(second.error));
+      pending.answer(tl::unexpected(second.error));
     }
   }
 }
@@ -196,17 +254,28 @@ void QueueWriter::fault(const std::string& reason) {
   if (!faulted_.exchange(true) && hooks_.faulted) hooks_.faulted("queue: " + reason);
 }
 
+// A savepoint makes SQLite keep a copy of every page that changes, and hardly any operation
+// is refused: so first without.
 QueueWriter::Attempt QueueWriter::attempt(Batch& batch, Notes notes) {
+  Attempt made = attempt_once(batch, notes, false);
+  return made.is_refused ? attempt_once(batch, notes, true) : std::move(made);
+}
+
+QueueWriter::Attempt QueueWriter::attempt_once(Batch& batch, Notes notes, bool apart) {
   Attempt made;
   is_doubtful_ = false;
   db_->clear_failure();
   Result<void> done;
   try {
-    done = apply_all(batch, notes, made);
+    done = apply_all(batch, notes, apart, made);
   } catch (const std::exception& exception) {
     done = failure(ErrorCode::transient, std::string("queue: ") + exception.what());
   }
   if (done) return made;
+  if (made.is_refused) {
+    db_->roll_back();
+    return made;
+  }
 
   using sqlite::Failure;
   const Failure why = db_->last_failure();
@@ -231,13 +300,13 @@ QueueWriter::Attempt QueueWriter::attempt(Batch& batch, Notes notes) {
 // The order: files are synced by their receivers, their names by the hook, and only
 // then the rows that say so are committed. A row must never promise a file that a power
 // cut could take away; a file without a row is only an acknowledgement not given.
-Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, Attempt& made) {
+Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Attempt& made) {
   const auto any = [&](auto member) {
     return std::any_of(batch.begin(), batch.end(),
                        [&](const Pending& pending) { return pending.operation.*member; });
   };
-  const bool adds = any(&Operation::adds);
-  const bool notes = allowed == Notes::when_due && is_note_due(adds);
+  const bool names = any(&Operation::names);
+  const bool notes = allowed == Notes::when_due && is_note_due(names);
   const bool durable = notes || any(&Operation::durable);
   if (durable != is_durable_) {
     auto set =
@@ -247,14 +316,20 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, Attempt& made) 
   }
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
   for (Pending& pending : batch) {
-    if (auto applied = apply_one(pending, made.effects); !applied) return applied;
+    auto applied = apply_one(pending, made.effects, apart);
+    if (applied) continue;
+    const sqlite::Failure why = db_->last_failure();
+    made.is_refused =
+        !apart && (why == sqlite::Failure::none || why == sqlite::Failure::constraint);
+    return applied;
   }
+  if (auto counted = made.effects.totals.write(*db_); !counted) return counted;
   if (notes) {
     for (const std::string& id : removed_files_) {
       if (auto noted = rows::note_file_removed(*db_, id); !noted) return noted;
     }
   }
-  if (adds || notes) {
+  if (names || notes) {
     if (auto synced = sync_names(made); !synced) return synced;
   }
   is_doubtful_ = true;
@@ -277,24 +352,25 @@ Result<void> QueueWriter::sync_names(Attempt& made) const {
 
 // The instances that an operation finished are counted with it.
 //
-// An operation that is refused (a known id, nothing to reroute) leaves no trace; an
-// error of the file ends the whole batch.
-Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects) {
-  if (auto begun = db_->run("SAVEPOINT operation"); !begun) return begun;
+// An operation that is refused (a known id, nothing to reroute) leaves no trace, where it has
+// a savepoint; an error of the file ends the whole batch.
+Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects, bool apart) {
+  if (apart) {
+    if (auto begun = db_->run("SAVEPOINT operation"); !begun) return begun;
+  }
   Effects own;
   pending.result = pending.operation.apply(*db_, own);
   if (pending.result) {
-    pending.result =
-        rows::add_to_total(*db_, rows::total::kFinished, "", own.instances_done.size());
-  }
-  if (pending.result) {
-    std::move(own.signals.begin(), own.signals.end(), std::back_inserter(effects.signals));
-    std::move(own.instances_done.begin(), own.instances_done.end(),
-              std::back_inserter(effects.instances_done));
-    return db_->run("RELEASE operation");
+    own.totals.add(rows::total::kFinished, "", own.instances_done.size() + own.done_without_file);
+    effects.totals.add(own.totals);
+    std::ranges::move(own.signals, std::back_inserter(effects.signals));
+    std::ranges::move(own.instances_done, std::back_inserter(effects.instances_done));
+    return apart ? db_->run("RELEASE operation") : Result<void>{};
   }
   const sqlite::Failure why = db_->last_failure();
-  if (why != sqlite::Failure::none && why != sqlite::Failure::constraint) return pending.result;
+  if (!apart || (why != sqlite::Failure::none && why != sqlite::Failure::constraint)) {
+    return pending.result;
+  }
   db_->clear_failure();
   if (auto undone = db_->run("ROLLBACK TO operation"); !undone) return undone;
   return db_->run("RELEASE operation");
@@ -303,25 +379,17 @@ Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects) {
 void QueueWriter::refuse(Batch& batch, const Error& error) {
   for (Pending& pending : batch) {
     try {
-      pending.answer.set_value(tl::unexpected(error));
+      pending.answer(tl::unexpected(error));
     } catch (const std::exception&) {
       continue;  // no memory for the text: run() sees that there is no answer
     }
   }
 }
 
-// Senders get their answer first; removing large files takes time.
 void QueueWriter::settle(Batch& batch, Effects& effects) {
   give_signals(effects);
-  for (Pending& pending : batch) {
-    if (pending.operation.adds) pending.answer.set_value(std::move(pending.result));
-  }
-  if (threaded_) {
-    for (const std::string& id : effects.instances_done) remove_file(id);
-  }
-  for (Pending& pending : batch) {
-    if (!pending.operation.adds) pending.answer.set_value(std::move(pending.result));
-  }
+  if (threaded_) leave_files(effects.instances_done);
+  for (Pending& pending : batch) pending.answer(std::move(pending.result));
 }
 
 // What is committed is committed: no exception may come between it and the answers.
@@ -337,22 +405,35 @@ void QueueWriter::give_signals(Effects& effects) {
   if (lost) signal_.set_all_ready();  // needs no memory, and a needless claim does no harm
 }
 
-// Noted only when it is gone. Else the row goes on saying that there is a file, and the
-// next start tries again.
-void QueueWriter::remove_file(const std::string& instance_id) {
+// To the thread. One that there is no memory for is found at the next start.
+void QueueWriter::leave_files(const std::vector<std::string>& instances) noexcept {
+  if (instances.empty()) return;
+  const std::lock_guard lock(mutex_);
   try {
-    if (removed_files_.contains(instance_id)) return;
-    const Result<void> removed = hooks_.file_done ? hooks_.file_done(instance_id) : Result<void>{};
-    if (removed) {
-      removed_files_.insert(instance_id);
-    } else {
-      log::error("file of a finished instance not removed; the next start tries again",
-                 {{"id", instance_id}, {"error", removed.error().message}});
+    for (const std::string& id : instances) {
+      if (!removed_files_.contains(id)) to_remove_.push_back(id);
     }
   } catch (const std::exception& exception) {
-    log::error("file of a finished instance not removed; the next start tries again",
-               {{"id", instance_id}, {"error", exception.what()}});
+    log::error("files of finished instances not removed; the next start tries again",
+               {{"error", exception.what()}});
   }
+  arrived_.notify_one();
+}
+
+// Noted only when it is gone. Else the row goes on saying that there is a file, and the
+// next start tries again.
+bool QueueWriter::remove_file(const std::string& instance_id) {
+  std::string reason;
+  try {
+    const Result<void> removed = hooks_.file_done ? hooks_.file_done(instance_id) : Result<void>{};
+    if (removed) return true;
+    reason = removed.error().message;
+  } catch (const std::exception& exception) {
+    reason = exception.what();
+  }
+  log::error("file of a finished instance not removed; the next start tries again",
+             {{"id", instance_id}, {"error", reason}});
+  return false;
 }
 
 }  // namespace sluice

@@ -1,8 +1,12 @@
 // The one writer of the queue: runs operations on its connection, those that gathered
 // while a commit ran together in the next one.
 //
-// Each operation has a savepoint of its own, so that one that is refused spoils no
-// other. What an operation wants done in memory it leaves in Effects; that happens
+// Whoever waits for an operation writes it himself, with all that has gathered, unless a
+// commit is running; at its end one of those who wait goes on. So a commit costs no change of
+// threads. A thread of its own writes what nobody waits for, and removes files.
+//
+// An operation that is refused spoils no other: all are then run again, each with a
+// savepoint of its own. What an operation wants done in memory it leaves in Effects; that happens
 // after the commit, in the order of the operations, and not at all without it.
 //
 // When a commit fails:
@@ -23,13 +27,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gateway/base/sqlite.h"
@@ -41,22 +45,33 @@
 namespace sluice {
 
 struct Effects {
+  rows::Totals totals;  // written with the commit
   std::vector<std::function<void(WorkSignal&)>> signals;
   std::vector<std::string> instances_done;  // each once: their last delivery ended just now
+  std::size_t done_without_file = 0;        // more of them, which have no file to remove
+
+  void note_done(const InstanceRow& instance) {
+    if (instance.has_file) {
+      instances_done.push_back(instance.id);
+    } else {
+      ++done_without_file;
+    }
+  }
 };
 
 struct Operation {
   // Runs in the writer's thread, again when the first commit failed.
   std::function<Result<void>(sqlite::Connection&, Effects&)> apply;
-  bool adds = false;     // the spool's directory must be synced before the commit; never kept
+  bool adds = false;     // an instance: its sender waits, and sends it again; never kept
+  bool names = false;    // of a file: the spool's directory must be synced before the commit
   bool durable = true;   // false: a power cut may undo it, so the commit needs no fsync
   bool is_kept = false;  // nobody waits for it: not dropped when the disk is full
 };
 
 class QueueWriter {
  public:
-  // With `threaded` false every operation is a transaction of its own in the calling
-  // thread, and hooks are never called.
+  // With `threaded` false there is no thread: nothing happens by itself, and hooks are never
+  // called.
   QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connection> db, Queue::Hooks hooks,
               WorkSignal& signal, bool threaded);
   // Writes what is left.
@@ -68,14 +83,42 @@ class QueueWriter {
   [[nodiscard]] Result<void> run(Operation operation);
   // Returns at once.
   void post(Operation operation);
+  // Returns when all that was said before is committed, and files that it freed are removed.
+  [[nodiscard]] Result<void> flush();
 
   [[nodiscard]] bool is_faulted() const { return faulted_; }
 
  private:
-  struct Pending {
+  // Who waits for an operation, on his stack.
+  struct Waiter {
+    std::condition_variable woken;
+    std::optional<Result<void>> answer;
+    bool is_lost = false;    // there was no memory for an answer
+    bool is_leader = false;  // is to write, himself too
+  };
+  // Answers for sure: at its end, if not before.
+  class Pending {
+   public:
+    Pending(QueueWriter& writer, Operation what, Waiter* waiter)
+        : operation(std::move(what)), writer_(&writer), waiter_(waiter) {}
+    ~Pending();
+    Pending(Pending&& other) noexcept
+        : operation(std::move(other.operation)),
+          result(std::move(other.result)),
+          writer_(other.writer_),
+          waiter_(std::exchange(other.waiter_, nullptr)) {}
+    Pending& operator=(Pending&& other) noexcept;
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    void answer(Result<void> with);
+
     Operation operation;
-    std::promise<Result<void>> answer;
     Result<void> result;
+
+   private:
+    friend class QueueWriter;
+    QueueWriter* writer_;
+    Waiter* waiter_;  // nullptr: nobody, or answered
   };
   using Batch = std::vector<Pending>;
   enum class Verdict { committed, postponed, faulted };
@@ -83,11 +126,13 @@ class QueueWriter {
     Verdict verdict = Verdict::committed;
     bool is_full = false;
     bool is_unsynced = false;  // the hook failed
+    bool is_refused = false;   // an operation was, among others: nothing was committed
     Error error;
     Effects effects;
   };
 
   void run_thread();
+  void lead(std::unique_lock<std::mutex>& lock);
   void run_once(Batch batch);
   void look_at_other_processes();
   void commit(Batch batch);
@@ -95,14 +140,17 @@ class QueueWriter {
   void fault(const std::string& reason);
   enum class Notes { when_due, none };
   [[nodiscard]] Attempt attempt(Batch& batch, Notes notes);
-  [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, Attempt& made);
+  [[nodiscard]] Attempt attempt_once(Batch& batch, Notes notes, bool apart);
+  [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, bool apart, Attempt& made);
   [[nodiscard]] Result<void> sync_names(Attempt& made) const;
-  [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects);
-  [[nodiscard]] bool is_note_due(bool adds) const;
+  [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects, bool apart);
+  [[nodiscard]] bool is_note_due(bool names) const;
   static void refuse(Batch& batch, const Error& error);
   void settle(Batch& batch, Effects& effects);
   void give_signals(Effects& effects);
-  void remove_file(const std::string& instance_id);
+  void leave_files(const std::vector<std::string>& instances) noexcept;
+  void remove_files(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool remove_file(const std::string& instance_id);
 
   std::unique_ptr<sqlite::Connection> db_;
   Queue::Hooks hooks_;
@@ -110,12 +158,16 @@ class QueueWriter {
   const bool threaded_;
 
   std::mutex mutex_;
-  std::condition_variable arrived_;
+  std::condition_variable arrived_;  // for the thread
+  std::condition_variable removed_;  // for flush()
   Batch pending_;
+  bool writing_ = false;  // somebody is
   bool stopping_ = false;
+  std::vector<std::string> to_remove_;
+  std::vector<std::string> just_removed_;
+  bool removing_ = false;
 
-  // Of the writing thread; without one, under direct_.
-  std::mutex direct_;
+  // Of whoever is writing.
   Batch kept_;                           // to be tried again
   std::set<std::string> removed_files_;  // not noted yet
   std::chrono::steady_clock::time_point last_note_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -22,19 +23,18 @@ std::uint64_t& wakes_seen() {
 }  // namespace
 
 void WorkSignal::set_ready(const std::string& destination) {
-  {
-    const std::lock_guard lock(mutex_);
-    destinations_[destination].ready = true;
-  }
-  changed_.notify_all();
+  const std::lock_guard lock(mutex_);
+  Destination& one = destinations_[destination];
+  one.ready = true;
+  one.changed.notify_one();
 }
 
 void WorkSignal::set_all_ready() {
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& [name, destination] : destinations_) destination.ready = true;
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, destination] : destinations_) {
+    destination.ready = true;
+    destination.changed.notify_one();
   }
-  changed_.notify_all();
 }
 
 void WorkSignal::set_empty(const std::string& destination) {
@@ -43,11 +43,16 @@ void WorkSignal::set_empty(const std::string& destination) {
 }
 
 void WorkSignal::add(const rows::Waiting& waiting) {
-  {
-    const std::lock_guard lock(mutex_);
-    destinations_[waiting.destination].deferred.emplace(Clock::now() + waiting.left, waiting);
-  }
-  changed_.notify_all();  // those who wait may have to wake earlier
+  const std::lock_guard lock(mutex_);
+  Destination& destination = destinations_[waiting.destination];
+  destination.deferred.emplace(Clock::now() + waiting.left, waiting);
+  destination.changed.notify_all();  // those who wait may have to wake earlier
+}
+
+bool WorkSignal::has_work(std::string_view destination) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = destinations_.find(destination);
+  return found == destinations_.end() || found->second.ready || !found->second.deferred.empty();
 }
 
 std::vector<rows::Waiting> WorkSignal::due(std::string_view destination, std::size_t limit) const {
@@ -81,24 +86,23 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
   for (;;) {
     const auto now = Clock::now();
     const bool is_due = !waited_for.deferred.empty() && waited_for.deferred.begin()->first <= now;
-    if (const std::uint64_t woken = wakes(); woken != wakes_seen()) {
-      wakes_seen() = woken;
-      return waited_for.ready || is_due;
+    const std::uint64_t woken = wakes();
+    const bool is_woken = std::exchange(wakes_seen(), woken) != woken;
+    if (waited_for.ready || is_due) {
+      waited_for.ready = false;
+      return true;
     }
-    if (waited_for.ready || is_due) return true;
-    if (now >= until) return false;
+    if (is_woken || now >= until) return false;
     auto next = until;
     if (!waited_for.deferred.empty()) next = std::min(next, waited_for.deferred.begin()->first);
-    changed_.wait_until(lock, next);
+    waited_for.changed.wait_until(lock, next);
   }
 }
 
 void WorkSignal::wake() {
-  {
-    const std::lock_guard lock(mutex_);
-    ++wakes();
-  }
-  changed_.notify_all();
+  const std::lock_guard lock(mutex_);
+  ++wakes();
+  for (auto& [name, destination] : destinations_) destination.changed.notify_all();
 }
 
 }  // namespace sluice

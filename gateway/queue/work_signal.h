@@ -32,17 +32,18 @@ class WorkSignal {
                                                std::size_t limit) const;
   void remove(const std::vector<rows::Waiting>& waiting);
 
-  // As Queue::wait_for_work() and Queue::wake().
+  // As Queue::has_work(), Queue::wait_for_work() and Queue::wake().
+  [[nodiscard]] bool has_work(std::string_view destination) const;
   bool wait(std::string_view destination, Clock::time_point until);
   void wake();
 
  private:
   struct Destination {
-    bool ready = true;  // until a claim has looked
+    bool ready = true;  // until one that waits has heard of it: a claim of many tells the next
     std::multimap<Clock::time_point, rows::Waiting> deferred;
+    std::condition_variable changed;
   };
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
   std::map<std::string, Destination, std::less<>> destinations_;
 };
 

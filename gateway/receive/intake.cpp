@@ -40,6 +40,10 @@ dicom::ScanLimits scan_limits(const config::Gateway& gateway) {
   return limits;
 }
 
+constexpr std::size_t kHeadRoom = std::size_t{4} * 1024;  // file head before the data set
+constexpr std::string_view kTooLongToPassOn =
+    "its header is too long to be passed on without a file";
+
 bool is_final(const DeliveryRow& row) {
   return row.state == DeliveryState::dropped;
 }
@@ -92,6 +96,11 @@ void Intake::take(std::span<const std::byte> bytes) {
          "Out of resources: larger than " + std::to_string(gateway_.max_instance_size) + " bytes");
     return;
   }
+  // Nothing of it may go to the disk.
+  if (length_ > kInMemory - kHeadRoom && services_.pipeline.all_pass_on()) {
+    fail(status::kOutOfResources, std::string(kTooLongToPassOn));
+    return;
+  }
   if (const auto written = incoming_->append(bytes); !written) {
     fail(status::kOutOfResources, written.error().message);
     return;
@@ -99,10 +108,6 @@ void Intake::take(std::span<const std::byte> bytes) {
   if (const auto scanned = scanner_->feed(bytes); !scanned) {
     fail(status::kCannotUnderstand, scanned.error().message);
   }
-}
-
-bool Intake::is_hopeless() const {
-  return length_ / 2 > gateway_.max_instance_size;
 }
 
 Reply Intake::finish() noexcept {
@@ -113,7 +118,7 @@ Reply Intake::finish() noexcept {
     reply.status = status::kOutOfResources;
   }
   try {
-    if (reply.status != status::kSuccess) {
+    if (!reply.is_stored()) {
       discard();
       if (reply.comment.empty()) reply.comment = "Out of resources: no memory";
     }
@@ -141,39 +146,55 @@ bool Intake::all_equal(const dicom::Header& header, dicom::Tag tag, std::string_
   return true;
 }
 
+std::optional<Reply> Intake::objection(const dicom::Header& header) {
+  note_subject(header);
+  if (!all_equal(header, dicom::tags::kSopClassUid, provenance_.sop_class_uid)) {
+    return Reply{status::kDataSetDoesNotMatch,
+                 "SOP Class UID (0008,0016) is not that of the command"};
+  }
+  // Whether the SOP Instance UID is the command's is for the pipeline to say, since a
+  // filter may have a policy for it; but then there must be one such UID only.
+  const std::string instance_uid = text_of(header, dicom::tags::kSopInstanceUid);
+  if (header.find(dicom::tags::kSopInstanceUid) &&
+      !all_equal(header, dicom::tags::kSopInstanceUid, instance_uid)) {
+    return Reply{status::kDataSetDoesNotMatch, "two SOP Instance UIDs (0008,0018)"};
+  }
+  return std::nullopt;
+}
+
+// What a filter rejects, too, is a reply.
+tl::expected<Decision, Reply> Intake::decide(const dicom::Header& header) {
+  auto decision = services_.pipeline.decide(provenance_, header, services_.ledger);
+  if (!decision) {
+    if (decision.error().code == ErrorCode::transient) {
+      return tl::unexpected(refused_by("ledger", decision.error()));
+    }
+    return tl::unexpected(Reply{status::kCannotUnderstand, decision.error().message});
+  }
+  if (const Reject* reject = decision->rejected()) {
+    outcome_ = "rejected";
+    return tl::unexpected(Reply{reject->status, reject->reason});
+  }
+  if (decision->routes.empty() && gateway_.unrouted == "reject") {
+    outcome_ = "rejected";
+    return tl::unexpected(Reply{status::kCannotUnderstand, "no route takes this instance"});
+  }
+  return std::move(*decision);
+}
+
 Reply Intake::complete() {
   if (failed_) return *failed_;
   const auto header = scanner_->finish();
   if (!header) return {status::kCannotUnderstand, header.error().message};
-  note_subject(*header);
   note_irregular_tags(*header);
-  if (!all_equal(*header, dicom::tags::kSopClassUid, provenance_.sop_class_uid)) {
-    return {status::kDataSetDoesNotMatch, "SOP Class UID (0008,0016) is not that of the command"};
-  }
-  // Whether the SOP Instance UID is the command's is for the pipeline to say, since a
-  // filter may have a policy for it; but then there must be one such UID only.
-  const std::string instance_uid = text_of(*header, dicom::tags::kSopInstanceUid);
-  if (header->find(dicom::tags::kSopInstanceUid) &&
-      !all_equal(*header, dicom::tags::kSopInstanceUid, instance_uid)) {
-    return {status::kDataSetDoesNotMatch, "two SOP Instance UIDs (0008,0018)"};
-  }
-  const auto stored = incoming_->close();
-  if (!stored) return {status::kOutOfResources, stored.error().message};
-  const auto decision = services_.pipeline.decide(provenance_, *header, services_.ledger);
-  if (!decision) {
-    if (decision.error().code == ErrorCode::transient)
-      return refused_by("ledger", decision.error());
-    return {status::kCannotUnderstand, decision.error().message};
-  }
-  if (const Reject* reject = decision->rejected()) {
-    outcome_ = "rejected";
-    return {reject->status, reject->reason};
-  }
-  if (decision->routes.empty() && gateway_.unrouted == "reject") {
-    outcome_ = "rejected";
-    return {status::kCannotUnderstand, "no route takes this instance"};
-  }
-  return keep(*stored, *header, *decision);
+  if (auto refusal = objection(*header)) return *refusal;
+  if (early_header_ && early_header_->irregular_tags() != irregular_tags_) early_decision_.reset();
+  auto decision = early_decision_ ? std::move(*early_decision_) : decide(*header);
+  if (!decision) return decision.error();
+  if (decision->acknowledge() != config::Acknowledge::delivered) return keep(*header, *decision);
+  const auto data_set = incoming_->in_memory();
+  if (!data_set) return {status::kOutOfResources, std::string(kTooLongToPassOn)};
+  return send_on(SpoolReader(*data_set), *header, *decision);
 }
 
 // Tags only: what stands in them may name the patient.
@@ -204,11 +225,11 @@ Reply Intake::refused_by(std::string_view store, const Error& error) const {
           "Out of resources: the " + std::string(store) + " cannot be written"};
 }
 
-Reply Intake::keep(const StoredFile& stored, const dicom::Header& header,
-                   const Decision& decision) {
+Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
   const std::vector<DeliveryRow> deliveries =
       delivery_rows(provenance_, decision, gateway_.unrouted == "drop");
-  // What the routes decided must be durable before the row that relies on it.
+  // What the routes decided must be durable before the row that relies on it, and before
+  // anyone sees it.
   if (const auto committed = services_.ledger.commit(); !committed) {
     return refused_by("ledger", committed.error());
   }
@@ -217,13 +238,68 @@ Reply Intake::keep(const StoredFile& stored, const dicom::Header& header,
     routes_ += route.route;
   }
   if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) outcome_ = "dropped";
-  auto same_uid = rules(stored);
+  const auto claim = services_.queue.claim_uid(provenance_.sop_instance_uid);
+  auto same_uid = rules(incoming_->as_received());
   if (!same_uid) return refused_by("ledger", same_uid.error());
+  if (auto relayed = relay(header, decision, deliveries, *same_uid)) {
+    return keep_relayed(header, *relayed);
+  }
+  const auto stored = incoming_->close();
+  if (!stored) return {status::kOutOfResources, stored.error().message};
   // Last: once this has returned, nothing may fail any more.
-  const auto added = add(instance_row(stored, header), deliveries, std::move(*same_uid));
+  const auto added = add(instance_row(*stored, header), deliveries, std::move(*same_uid));
   if (!added) return refused_by("queue", added.error());
   note_known(*added);
   return {};
+}
+
+// One whose UID is known may have to stay: the history is asked, and nobody else adds under
+// this UID meanwhile. Deflated ones are changed by way of files.
+std::optional<Relay> Intake::relay(const dicom::Header& header, const Decision& decision,
+                                   const std::vector<DeliveryRow>& deliveries,
+                                   const SameUidRules& rules) {
+  const auto data_set = incoming_->in_memory();
+  if (services_.dispatcher == nullptr || !data_set || rules.had_new_uid ||
+      decision.acknowledge() == config::Acknowledge::stored || header.transfer_syntax().deflated) {
+    return std::nullopt;
+  }
+  auto relay = Relay::begin(*services_.dispatcher, deliveries);
+  if (!relay) return std::nullopt;
+  const auto known = services_.queue.knows_uid(provenance_.sop_instance_uid);
+  if (!known || *known) return std::nullopt;
+  relay->send(instance_row(incoming_->as_received(), header), header, *data_set);
+  return relay;
+}
+
+// What a destination has accepted cannot be taken back. When all have, the image is safe, also
+// where the disk fails just now and no row can tell of it: a refusal would not be true. When
+// only some have, the sender is refused, sends it again, and those get it twice.
+Reply Intake::keep_relayed(const dicom::Header& header, Relay& relay) {
+  InstanceRow row = instance_row(incoming_->as_received(), header);
+  row.has_file = !relay.is_delivered();
+  if (row.has_file) {
+    if (const auto stored = incoming_->close(); !stored) {
+      return {status::kOutOfResources, stored.error().message};
+    }
+  }
+  const auto added = services_.queue.add(row, relay.deliveries());
+  if (!added && row.has_file) return refused_by("queue", added.error());
+  if (!added) report_unrecorded(added.error());
+  if (!row.has_file) {
+    acknowledged_by_ = "destination";
+    discard();
+  }
+  relay.settle();
+  return {};
+}
+
+void Intake::report_unrecorded(const Error& error) const {
+  count("sluice_unrecorded_total");
+  log::error("delivered, but not in the history: the queue cannot be written",
+             {{"id", provenance_.id},
+              {"calling_ae_title", provenance_.calling_ae_title},
+              {"sop_instance_uid", provenance_.sop_instance_uid},
+              {"reason", error.message}});
 }
 
 Result<SameUidRules> Intake::rules(const StoredFile& stored) const {
@@ -320,11 +396,12 @@ InstanceRow Intake::instance_row(const StoredFile& stored, const dicom::Header& 
 }
 
 void Intake::report(const Reply& reply) const {
-  if (reply.status == status::kSuccess) return report_success();
-  const std::string_view outcome = reply.status == status::kDataSetDoesNotMatch ? "mismatch"
-                                   : outcome_ == "rejected"                     ? "rejected"
-                                   : reply.status == status::kCannotUnderstand  ? "corrupt"
-                                                                                : "failed";
+  if (reply.is_stored()) return report_success();
+  const std::string_view outcome = outcome_ == "undelivered"                      ? "undelivered"
+                                   : reply.status == status::kDataSetDoesNotMatch ? "mismatch"
+                                   : outcome_ == "rejected"                       ? "rejected"
+                                   : reply.status == status::kCannotUnderstand    ? "corrupt"
+                                                                                  : "failed";
   count("sluice_received_total", {{"outcome", std::string(outcome)}});
   log::warning("not stored", {{"id", provenance_.id},
                               {"calling_ae_title", provenance_.calling_ae_title},
@@ -334,12 +411,13 @@ void Intake::report(const Reply& reply) const {
                               {"status", hexadecimal(reply.status)},
                               {"reason", reply.comment}});
   // A gateway in trouble is no fault of the instance: its sender tries again by itself.
-  if (outcome != "failed") list_rejection(reply);
+  if (outcome != "failed" && outcome != "undelivered") list_rejection(reply);
 }
 
 void Intake::report_success() const {
   count("sluice_received_total", {{"outcome", outcome_}});
   count("sluice_received_bytes_total", {}, length_);
+  count("sluice_acknowledged_total", {{"by", acknowledged_by_}});
   if (outcome_ == "duplicate") {
     log::info("duplicate", {{"id", provenance_.id},
                             {"first", known_as_},
@@ -352,7 +430,8 @@ void Intake::report_success() const {
                        {"calling_ae_title", provenance_.calling_ae_title},
                        {"sop_instance_uid", provenance_.sop_instance_uid},
                        {"bytes", length_},
-                       {"route", routes_}});
+                       {"route", routes_},
+                       {"acknowledged_by", acknowledged_by_}});
 }
 
 void Intake::list_rejection(const Reply& reply) const {

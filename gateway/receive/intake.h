@@ -4,8 +4,10 @@
 //   for (auto pdv : pdvs) intake.append(pdv);
 //   const Reply reply = intake.finish();
 //
-// Status 0000 means: file synced, ledger and queue committed, in this order, so the
-// instance survives a power cut. Any other status means: nothing of it is kept. After a
+// Status 0000 means: ledger and queue are committed, and before that either every destination
+// has accepted it or its file was synced; so the instance survives a power cut. The short way
+// (deliver/relay.h) is for what is in memory, new, and wanted by prompt destinations only; a
+// route may ask for the disk. Any other status means: nothing of it is kept. After a
 // failure append() takes what still comes and stores none of it, because the sender
 // reads the status only when all is sent.
 //
@@ -26,6 +28,7 @@
 
 #include "gateway/audit/messages.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/relay.h"
 #include "gateway/dicom/header.h"
 #include "gateway/pipeline/instance.h"
 #include "gateway/pipeline/pipeline.h"
@@ -48,6 +51,9 @@ inline constexpr std::uint16_t kUnrecognizedOperation = 0x0211;
 struct Reply {
   std::uint16_t status = status::kSuccess;
   std::string comment;  // for the person at the console; "" with success
+
+  // Without or with a warning (PS3.4 Table B.2-1): a warning is a destination's own.
+  [[nodiscard]] bool is_stored() const { return status == 0 || (status & 0xF000U) == 0xB000U; }
 };
 
 class Intake {
@@ -62,9 +68,12 @@ class Intake {
   // Bytes of the data set, in order.
   void append(std::span<const std::byte> bytes) noexcept;
 
-  // True when so much more than gateway.max_instance_size came that waiting for the
-  // end is not worth it: the association is to be aborted.
-  [[nodiscard]] bool is_hopeless() const;
+  // True once, when its routes keep nothing and enough is known of it: pass_on() is to take
+  // the rest, while it comes.
+  [[nodiscard]] bool wants_to_pass_on() noexcept;
+  // Sends it to its destination, the end only when all of it is known to be sound. Bytes that
+  // `next` is not asked for are the caller's to append.
+  void pass_on(const ReceivedStream::Next& next) noexcept;
 
   // The data set is complete. Once.
   [[nodiscard]] Reply finish() noexcept;
@@ -79,14 +88,29 @@ class Intake {
   void take(std::span<const std::byte> bytes);
   void fail(std::uint16_t status, std::string comment);
   [[nodiscard]] Reply complete();
+  // What the sender is told of an instance that is not what its command says.
+  [[nodiscard]] std::optional<Reply> objection(const dicom::Header& header);
+  [[nodiscard]] tl::expected<Decision, Reply> decide(const dicom::Header& header);
+  // acknowledge = "delivered": in intake_passing.cpp.
+  [[nodiscard]] bool decides_to_pass_on();
+  [[nodiscard]] Result<std::span<const std::byte>> pass_next(const ReceivedStream::Next& next);
+  [[nodiscard]] Reply send_on(Payload::Source source, const dicom::Header& header,
+                              const Decision& decision);
+  [[nodiscard]] Reply send_to(Lane& lane, DeliveryRow delivery, Payload::Source source,
+                              const dicom::Header& header);
   void note_subject(const dicom::Header& header);
   void note_irregular_tags(const dicom::Header& header);
   [[nodiscard]] static bool all_equal(const dicom::Header& header, dicom::Tag tag,
                                       std::string_view expected);
   [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
                                          const dicom::Header& header) const;
-  [[nodiscard]] Reply keep(const StoredFile& stored, const dicom::Header& header,
-                           const Decision& decision);
+  [[nodiscard]] Reply keep(const dicom::Header& header, const Decision& decision);
+  // What was sent on before the disk was asked; nullopt: nothing.
+  [[nodiscard]] std::optional<Relay> relay(const dicom::Header& header, const Decision& decision,
+                                           const std::vector<DeliveryRow>& deliveries,
+                                           const SameUidRules& rules);
+  [[nodiscard]] Reply keep_relayed(const dicom::Header& header, Relay& relay);
+  void report_unrecorded(const Error& error) const;
   [[nodiscard]] Result<SameUidRules> rules(const StoredFile& stored) const;
   [[nodiscard]] Result<Added> add(const InstanceRow& row,
                                   const std::vector<DeliveryRow>& deliveries, SameUidRules rules);
@@ -104,14 +128,18 @@ class Intake {
   Provenance provenance_;
   std::optional<Incoming> incoming_;
   std::optional<dicom::Scanner> scanner_;
-  std::optional<Reply> failed_;
+  std::optional<Reply> failed_;                // or passed on: what finish() says
+  bool asked_ = false;                         // whether it is to be passed on while it comes
+  std::optional<dicom::Header> early_header_;  // these two: when that was asked
+  std::optional<Decision> early_decision_;
   std::optional<audit::Subject> subject_;
   std::string transfer_syntax_uid_;
-  std::string outcome_ = "stored";  // for the log
-  std::string known_as_;            // for the log: the earlier one with this UID
-  std::string routes_;              // for the log: names, comma-separated
-  std::string irregular_tags_;      // "": none
-  std::uint64_t length_ = 0;        // bytes that came
+  std::string outcome_ = "stored";        // for the log
+  std::string acknowledged_by_ = "disk";  // or "destination", for log and counter
+  std::string known_as_;                  // for the log: the earlier one with this UID
+  std::string routes_;                    // for the log: names, comma-separated
+  std::string irregular_tags_;            // "": none
+  std::uint64_t length_ = 0;              // bytes that came
 };
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "gateway/audit/recorder.h"
 #include "gateway/base/error.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
 #include "gateway/net/inherited_sockets.h"
 #include "gateway/net/refusal.h"
@@ -31,6 +32,7 @@ struct Services {
   const Pipeline& pipeline;
   net::SecurityAlertHook security_alert = {};  // hears of refused peers; see there
   audit::Recorder* audit = nullptr;            // nullptr: no audit trail
+  Dispatcher* dispatcher = nullptr;            // nullptr: nothing is relayed
 };
 
 class Server {

@@ -2,7 +2,7 @@
 
 #include <chrono>
 #include <exception>
-#include <functional>
+#include <optional>
 #include <utility>
 
 #include "gateway/base/counter.h"
@@ -20,23 +20,68 @@ tl::unexpected<Ended> broken(std::string reason) {
   return tl::unexpected<Ended>(Ended{Ended::Kind::protocol, std::move(reason)});
 }
 
-// Reads one data set, PDV by PDV. A command among them, another context, or PDVs
-// without end or content break the rules.
-net::Received<void> read_data_set(net::Association& association, std::uint8_t context_id,
-                                  const std::function<bool(std::span<const std::byte>)>& take) {
-  int empty = 0;
+// Reads one data set, PDV by PDV. A command among them, another context, PDVs without end or
+// content, or more than twice the largest size break the rules.
+class DataSetReader {
+ public:
+  DataSetReader(net::Association& association, std::uint8_t context_id, std::uint64_t most)
+      : association_(association), context_id_(context_id), most_(most) {}
+
+  // Valid until the next call; nullopt at the end, and the same error again behind one.
+  net::Received<std::optional<std::span<const std::byte>>> next() {
+    if (ended_) return tl::unexpected<Ended>(*ended_);
+    if (is_last_) return std::nullopt;
+    const auto pdv = association_.next_pdv();
+    if (!pdv) return end(pdv.error());
+    if (pdv->is_command) return end("a command between the data PDVs of another");
+    if (pdv->context_id != context_id_) {
+      return end("a data set on another presentation context than its command");
+    }
+    if (pdv->data.empty() && !pdv->is_last && ++empty_ > net::kMaxEmptyPdvs) {
+      return end("too many empty PDVs");
+    }
+    length_ += pdv->data.size();
+    if (length_ / 2 > most_) return end("more than twice the largest instance size");
+    is_last_ = pdv->is_last;
+    return pdv->data;
+  }
+
+ private:
+  tl::unexpected<Ended> end(Ended ended) {
+    ended_ = std::move(ended);
+    return tl::unexpected<Ended>(*ended_);
+  }
+  tl::unexpected<Ended> end(const char* rule) { return end({Ended::Kind::protocol, rule}); }
+
+  net::Association& association_;
+  std::uint8_t context_id_;
+  std::uint64_t most_;
+  std::uint64_t length_ = 0;
+  int empty_ = 0;
+  bool is_last_ = false;
+  std::optional<Ended> ended_;
+};
+
+// The same for an intake that passes on.
+ReceivedStream::Next stream_of(DataSetReader& reader) {
+  return [&reader]() -> Result<std::span<const std::byte>> {
+    for (;;) {
+      const auto data = reader.next();
+      if (!data) return failure(ErrorCode::transient, data.error().reason);
+      if (!*data) return std::span<const std::byte>();
+      if (!(*data)->empty()) return **data;
+    }
+  };
+}
+
+// All that comes, which the intake may pass on while it comes.
+net::Received<void> read_into(DataSetReader& reader, Intake& intake) {
   for (;;) {
-    const auto pdv = association.next_pdv();
-    if (!pdv) return tl::unexpected<Ended>(pdv.error());
-    if (pdv->is_command) return broken("a command between the data PDVs of another");
-    if (pdv->context_id != context_id) {
-      return broken("a data set on another presentation context than its command");
-    }
-    if (pdv->data.empty() && !pdv->is_last && ++empty > net::kMaxEmptyPdvs) {
-      return broken("too many empty PDVs");
-    }
-    if (!take(pdv->data)) return broken("more than twice the largest instance size");
-    if (pdv->is_last) return {};
+    const auto data = reader.next();
+    if (!data) return tl::unexpected<Ended>(data.error());
+    if (!*data) return {};
+    intake.append(**data);
+    if (intake.wants_to_pass_on()) intake.pass_on(stream_of(reader));
   }
 }
 
@@ -175,11 +220,12 @@ Session::Handled Session::handle(net::Association& association,
 
 Session::Handled Session::skip_data_set(net::Association& association,
                                         std::uint8_t context_id) const {
-  std::uint64_t length = 0;
-  return read_data_set(association, context_id, [&](std::span<const std::byte> bytes) {
-    length += bytes.size();
-    return length / 2 <= gateway_.max_instance_size;
-  });
+  DataSetReader reader(association, context_id, gateway_.max_instance_size);
+  for (;;) {
+    const auto data = reader.next();
+    if (!data) return tl::unexpected<Ended>(data.error());
+    if (!*data) return {};
+  }
 }
 
 Session::Handled Session::store(net::Association& association,
@@ -207,19 +253,15 @@ Session::Handled Session::store(net::Association& association,
   }
   const Provenance provenance = this->provenance(received);
   Intake intake(services_, gateway_, provenance, context->transfer_syntax);
-  auto read =
-      read_data_set(association, received.context_id, [&](std::span<const std::byte> bytes) {
-        intake.append(bytes);
-        return !intake.is_hopeless();
-      });
-  if (!read) {
+  DataSetReader reader(association, received.context_id, gateway_.max_instance_size);
+  if (const auto read = read_into(reader, intake); !read) {
     count("sluice_received_total", {{"outcome", "aborted"}});
     log::warning("not stored: the association ended inside the instance",
                  {{"id", intake.id()},
                   {"calling_ae_title", request_.calling_ae_title},
                   {"sop_instance_uid", received.set.text(command::kAffectedSopInstanceUid)},
                   {"reason", read.error().reason}});
-    return read;
+    return tl::unexpected<Ended>(read.error());
   }
   const Reply reply = intake.finish();
   note_transfer(intake, provenance, reply);
@@ -230,7 +272,7 @@ Session::Handled Session::store(net::Association& association,
 void Session::note_transfer(const Intake& intake, const Provenance& provenance,
                             const Reply& reply) {
   if (!intake.subject()) return;
-  const audit::Outcome outcome = reply.status == status::kSuccess ? audit::Outcome::success
+  const audit::Outcome outcome = reply.is_stored() ? audit::Outcome::success
                                  : reply.status == status::kOutOfResources
                                      ? audit::Outcome::minor_failure
                                      : audit::Outcome::serious_failure;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/base/log.h"
@@ -15,9 +16,9 @@
 namespace sluice {
 namespace {
 
-// Large enough that a CT slice takes two or three writes, small enough for hundreds
-// of associations.
-constexpr std::size_t kBufferSize = std::size_t{256} * 1024;
+constexpr std::size_t kFirstBuffer = std::size_t{64} * 1024;
+// As many buffers as are kept when nothing is being received.
+constexpr std::size_t kIdleBuffers = 16;
 
 std::string unfinished_name(const std::string& id) {
   return id + ".part";
@@ -28,72 +29,108 @@ std::string finished_name(const std::string& id) {
 
 }  // namespace
 
+Buffer BufferPool::take() {
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) return {};
+  Buffer buffer = std::move(idle_.back());
+  idle_.pop_back();
+  return buffer;
+}
+
+void BufferPool::give_back(Buffer buffer) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (buffer.capacity > 0 && idle_.size() < idle_.capacity()) idle_.push_back(std::move(buffer));
+}
+
+BufferPool::BufferPool() {
+  idle_.reserve(kIdleBuffers);
+}
+
 Incoming::Incoming(Spool& spool, std::string id)
-    : spool_(&spool),
-      digest_(std::make_unique<Digest>()),
-      buffer_(std::make_unique_for_overwrite<std::byte[]>(kBufferSize)) {
+    : spool_(&spool), digest_(std::make_unique<Digest>()), buffer_(spool.buffers_.take()) {
   stored_.id = std::move(id);
 }
 
 Incoming::~Incoming() {
   abandon();
+  if (spool_ != nullptr) spool_->buffers_.give_back(std::move(buffer_));
 }
 
 Incoming::Incoming(Incoming&& other) noexcept
-    : spool_(other.spool_),
+    : spool_(std::exchange(other.spool_, nullptr)),
       stored_(std::move(other.stored_)),
       file_(std::move(other.file_)),
+      has_file_(other.has_file_),
       digest_(std::move(other.digest_)),
-      buffer_(std::move(other.buffer_)),
+      buffer_(std::exchange(other.buffer_, {})),
       buffered_(other.buffered_),
       state_(std::exchange(other.state_, State::gone)) {}
-
-Incoming& Incoming::operator=(Incoming&& other) noexcept {
-  if (this != &other) {
-    abandon();
-    spool_ = other.spool_;
-    stored_ = std::move(other.stored_);
-    file_ = std::move(other.file_);
-    digest_ = std::move(other.digest_);
-    buffer_ = std::move(other.buffer_);
-    buffered_ = other.buffered_;
-    state_ = std::exchange(other.state_, State::gone);
-  }
-  return *this;
-}
 
 Result<void> Incoming::append(std::span<const std::byte> bytes) {
   if (state_ != State::open) {
     return failure(ErrorCode::transient, "gateway gave up this instance before");
   }
   if (auto appended = append_buffered(bytes); !appended) return appended;
+  pass(bytes);
+  return {};
+}
+
+void Incoming::pass(std::span<const std::byte> bytes) {
   digest_->add(bytes);
   stored_.data_set_length += bytes.size();
-  return {};
 }
 
 Result<void> Incoming::append_buffered(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    if (buffered_ == 0 && bytes.size() >= kBufferSize) {
-      const std::size_t whole = bytes.size() - bytes.size() % kBufferSize;
-      if (auto written = write(bytes.first(whole)); !written) return written;
-      bytes = bytes.subspan(whole);
-      continue;
+    if (buffered_ == buffer_.capacity) {
+      if (auto room = make_room(); !room) return room;
     }
-    const std::size_t taken = std::min(bytes.size(), kBufferSize - buffered_);
-    std::memcpy(buffer_.get() + buffered_, bytes.data(), taken);
+    const std::size_t taken = std::min(bytes.size(), buffer_.capacity - buffered_);
+    std::memcpy(buffer_.bytes.get() + buffered_, bytes.data(), taken);
     buffered_ += taken;
     bytes = bytes.subspan(taken);
-    if (buffered_ == kBufferSize) {
-      if (auto flushed = flush(); !flushed) return flushed;
-    }
   }
   return {};
 }
 
+// Of a full buffer: a larger one, or, at its limit, what is in it goes to the file.
+Result<void> Incoming::make_room() {
+  if (buffer_.capacity >= kInMemory) return flush();
+  const std::size_t capacity = std::clamp(4 * buffer_.capacity, kFirstBuffer, kInMemory);
+  Buffer larger{std::make_unique_for_overwrite<std::byte[]>(capacity), capacity};
+  if (buffered_ > 0) std::memcpy(larger.bytes.get(), buffer_.bytes.get(), buffered_);
+  buffer_ = std::move(larger);
+  return {};
+}
+
+std::optional<std::span<const std::byte>> Incoming::in_memory() const {
+  if (state_ != State::open || has_file_) return std::nullopt;
+  return std::span(buffer_.bytes.get(), buffered_).subspan(stored_.data_set_offset);
+}
+
+StoredFile Incoming::as_received() const {
+  StoredFile stored = stored_;
+  stored.digest = digest_->text();
+  return stored;
+}
+
+Result<void> Incoming::open_file() {
+  const std::string name = unfinished_name(stored_.id);
+  file_ = FileDescriptor(::openat(spool_->directory_.number(), name.c_str(),
+                                  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file_.is_open()) return give_up("create", errno);
+  has_file_ = true;
+  // Whatever the umask took away.
+  if (::fchmod(file_.number(), 0600) != 0) return give_up("fchmod", errno);
+  return {};
+}
+
 Result<void> Incoming::flush() {
+  if (!has_file_) {
+    if (auto opened = open_file(); !opened) return opened;
+  }
   const std::size_t length = std::exchange(buffered_, 0);
-  return write({buffer_.get(), length});
+  return write({buffer_.bytes.get(), length});
 }
 
 Result<void> Incoming::write(std::span<const std::byte> bytes) {
@@ -141,8 +178,7 @@ Result<StoredFile> Incoming::close() {
   }
   // Everything that needs memory comes before the rename: an exception after it would
   // leave a finished file that nobody knows of.
-  stored_.digest = digest_->text();
-  StoredFile stored = stored_;
+  StoredFile stored = as_received();
   const std::string from = unfinished_name(stored_.id);
   const std::string to = finished_name(stored_.id);
   const int directory = spool_->directory_.number();
@@ -150,7 +186,6 @@ Result<StoredFile> Incoming::close() {
     return give_up("rename", errno);
   }
   state_ = State::closed;
-  buffer_.reset();
   return stored;
 }
 
@@ -184,6 +219,7 @@ tl::unexpected<Error> Incoming::give_up(std::string_view operation, int error_nu
 void Incoming::abandon() noexcept {
   if (state_ != State::open) return;
   state_ = State::gone;
+  if (!has_file_) return;
   (void)file_.close();  // whatever it reports, the file goes
   try {
     const std::string name = unfinished_name(stored_.id);

@@ -213,17 +213,9 @@ Result<void> Spool::check_space() const {
 Result<Incoming> Spool::create(const FileMeta& meta) {
   if (faulted_) return tl::unexpected(refusal());
   if (auto room = check_space(); !room) return tl::unexpected(room.error());
-  // Memory first: an exception must not leave a file behind.
   Incoming incoming(*this, make_id());
   const std::string head = encode_file_head(meta);
-
-  const std::string name = incoming.id() + std::string(kUnfinished);
-  incoming.file_ = FileDescriptor(
-      ::openat(directory_.number(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!incoming.file_.is_open()) return tl::unexpected(judge("create", name, errno));
   incoming.state_ = Incoming::State::open;
-  if (::fchmod(incoming.file_.number(), 0600) != 0) return incoming.give_up("fchmod", errno);
-
   incoming.stored_.data_set_offset = head.size();
   if (auto begun = incoming.append_buffered(std::as_bytes(std::span(head))); !begun) {
     return tl::unexpected(begun.error());

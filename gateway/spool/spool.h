@@ -3,8 +3,9 @@
 //
 //   128 zero bytes | "DICM" | file meta information of our own | data set as received
 //
-// The name is made here, never from the network. While it is written it is called
-// <id>.part; a .part file was never acknowledged.
+// The name is made here, never from the network. An instance of up to kInMemory bytes has no
+// file until close(). While a file is written it is called <id>.part; a .part file was never
+// acknowledged.
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name
 // given) and sync_directory() returned after that. Any error of write, fdatasync,
@@ -23,6 +24,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,15 +51,36 @@ struct StoredFile {
   std::string digest;                 // XXH3-128 of the data set, 32 hex digits
 };
 
+// What is received stays in memory up to this size, with the file's head, until close();
+// more goes to the file as it comes.
+inline constexpr std::size_t kInMemory = std::size_t{768} * 1024;
+
 class Digest;
 class Spool;
 
-// A file that is being received. Destroyed before close(), it removes itself.
+struct Buffer {
+  std::unique_ptr<std::byte[]> bytes;
+  std::size_t capacity = 0;
+};
+
+// Buffers that are used again: new memory costs a page fault for every 4 KiB.
+class BufferPool {
+ public:
+  BufferPool();
+  [[nodiscard]] Buffer take();  // of capacity 0 when none is idle
+  void give_back(Buffer buffer) noexcept;
+
+ private:
+  std::mutex mutex_;
+  std::vector<Buffer> idle_;
+};
+
+// An instance that is being received. Destroyed before close(), it leaves nothing.
 class Incoming {
  public:
   ~Incoming();
   Incoming(Incoming&&) noexcept;
-  Incoming& operator=(Incoming&&) noexcept;
+  Incoming& operator=(Incoming&&) = delete;
   Incoming(const Incoming&) = delete;
   Incoming& operator=(const Incoming&) = delete;
 
@@ -67,11 +91,20 @@ class Incoming {
   // message of this class and of create() fits an Error Comment (64 characters).
   [[nodiscard]] Result<void> append(std::span<const std::byte> bytes);
 
+  // Counts bytes that go another way: they are in length and digest only.
+  void pass(std::span<const std::byte> bytes);
+
+  // The data set, while all of it is in memory: valid until the next call of another
+  // member function.
+  [[nodiscard]] std::optional<std::span<const std::byte>> in_memory() const;
+  // Length and digest of what came so far.
+  [[nodiscard]] StoredFile as_received() const;
+
   // Flushes, syncs and gives the final name. Errors: transient; the file is gone then.
   [[nodiscard]] Result<StoredFile> close();
 
-  // Removes the closed file again, durably where the disk allows: its row was never
-  // committed, or it is not known whether it was.
+  // Removes what there is of it. A closed file durably, where the disk allows: its row was
+  // never committed, or it is not known whether it was.
   void discard() noexcept;
 
  private:
@@ -79,6 +112,8 @@ class Incoming {
   enum class State { open, closed, gone };
   Incoming(Spool& spool, std::string id);
   [[nodiscard]] Result<void> append_buffered(std::span<const std::byte> bytes);
+  [[nodiscard]] Result<void> make_room();
+  [[nodiscard]] Result<void> open_file();
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   [[nodiscard]] tl::unexpected<Error> give_up(std::string_view operation, int error_number);
@@ -87,13 +122,14 @@ class Incoming {
   Spool* spool_;
   StoredFile stored_;
   FileDescriptor file_;
+  bool has_file_ = false;
   std::unique_ptr<Digest> digest_;
-  std::unique_ptr<std::byte[]> buffer_;
+  Buffer buffer_;
   std::size_t buffered_ = 0;
   State state_ = State::gone;
 };
 
-// An open file of the spool for reading.
+// An open file of the spool for reading, or what is received and still in memory.
 class SpoolReader {
  public:
   ~SpoolReader();
@@ -101,6 +137,9 @@ class SpoolReader {
   SpoolReader& operator=(SpoolReader&&) noexcept;
   SpoolReader(const SpoolReader&) = delete;
   SpoolReader& operator=(const SpoolReader&) = delete;
+
+  // Of a data set in memory, which must outlive it.
+  explicit SpoolReader(std::span<const std::byte> memory);
 
   [[nodiscard]] std::uint64_t data_set_length() const { return length_; }
 
@@ -116,6 +155,7 @@ class SpoolReader {
   friend class Spool;
   SpoolReader(FileDescriptor file, std::string path, const StoredFile& stored);
   FileDescriptor file_;
+  std::span<const std::byte> memory_;  // without a file
   std::string path_;
   std::uint64_t offset_ = 0;
   std::uint64_t length_ = 0;
@@ -180,6 +220,7 @@ class Spool {
   Options options_;
   FileDescriptor directory_;
   FileDescriptor lock_;
+  BufferPool buffers_;
   std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
   std::atomic<bool> faulted_ = false;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -21,6 +22,9 @@ SpoolReader::SpoolReader(FileDescriptor file, std::string path, const StoredFile
       offset_(stored.data_set_offset),
       length_(stored.data_set_length) {}
 
+SpoolReader::SpoolReader(std::span<const std::byte> memory)
+    : memory_(memory), length_(memory.size()) {}
+
 SpoolReader::~SpoolReader() = default;
 SpoolReader::SpoolReader(SpoolReader&&) noexcept = default;
 SpoolReader& SpoolReader::operator=(SpoolReader&&) noexcept = default;
@@ -29,6 +33,10 @@ Result<std::size_t> SpoolReader::read(std::uint64_t offset, std::span<std::byte>
   if (offset >= length_) return 0;
   const std::size_t wanted =
       static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), length_ - offset));
+  if (!file_.is_open()) {
+    if (wanted > 0) std::memcpy(buffer.data(), memory_.data() + offset, wanted);
+    return wanted;
+  }
   std::size_t done = 0;
   while (done < wanted) {
     const ssize_t got = ::pread(file_.number(), buffer.data() + done, wanted - done,

@@ -41,7 +41,8 @@ class Fault : public testing::Test {
   GatewayProcess gateway_{folder_.path("gateway"),
                           "[[destination]]\nname = \"pacs\"\naddress = \"dicom://PACS@127.0.0.1:" +
                               std::to_string(pacs_.port()) +
-                              "\"\n[[route]]\ndestinations = [\"pacs\"]\n"};
+                              "\"\n[[route]]\ndestinations = [\"pacs\"]\n"
+                              "acknowledge = \"stored\"\n"};
 };
 
 constexpr std::size_t kOutOfResources = 0xA700;

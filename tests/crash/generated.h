@@ -31,8 +31,8 @@ inline Generated generated_instance(std::uint64_t number) {
                  kGeneratedRoot + "2." + std::to_string(series),
                  {}};
   std::minstd_rand random(static_cast<std::uint32_t>(number + 1));
-  // Mostly small, now and then more than the buffers of the way.
-  std::string pixels(number % 50 == 49 ? 600'000 : 200 + random() % 8'000, '\0');
+  // Mostly small, now and then more than is kept in memory.
+  std::string pixels(number % 50 == 49 ? 900'000 : 200 + random() % 8'000, '\0');
   for (char& pixel : pixels) pixel = static_cast<char>(random() >> 8U);
   made.data_set =
       data_element(0x0008, 0x0016, kCtStorage, '\0') +
@@ -76,8 +76,10 @@ inline Split without_series_number(const std::string& data_set) {
 class Sender {
  public:
   // Throws when nobody listens.
-  explicit Sender(std::uint16_t port) : peer_(RawPeer::connect(port)) {
+  explicit Sender(std::uint16_t port, const std::string& calling = "SENDER")
+      : peer_(RawPeer::connect(port)) {
     RequestParts parts;
+    parts.calling = calling;
     parts.contexts = context_item(1, kCtStorage, {kImplicit});
     if (!peer_.send(parts.bytes()) || peer_.receive_pdu().substr(0, 1) != "\2") {
       throw std::runtime_error("no association");

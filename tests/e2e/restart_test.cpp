@@ -161,16 +161,15 @@ TEST_F(Restart, AfterKillDeliversAllThatWasAcknowledged) {
 
 TEST_F(Restart, WaitsForTheInstanceUnderWay) {
   const std::string instance = "1.2.3.11.1";
-  const std::string data_set = small_data_set(kCtStorage, instance);
-  const std::size_t half = data_set.size() / 2;
+  constexpr int kContext = 3;  // CT in RequestParts
+  const std::string message = store_in_pieces(kContext, store_request(kCtStorage, instance),
+                                              large_data_set(kCtStorage, instance));
+  constexpr std::size_t kMost = 850'000;
   gateway_.start();
   const RawPeer sender = RawPeer::connect(gateway_.port());
   ASSERT_TRUE(sender.send(RequestParts().bytes()));
   ASSERT_EQ(sender.receive_pdu().substr(0, 1), "\x02") << "association not accepted";
-  constexpr int kContext = 3;  // CT in RequestParts
-  ASSERT_TRUE(
-      sender.send(data_pdu(pdv(kContext, true, true, store_request(kCtStorage, instance)))));
-  ASSERT_TRUE(sender.send(data_pdu(pdv(kContext, false, false, data_set.substr(0, half)))));
+  ASSERT_TRUE(sender.send(message.substr(0, kMost)));
   // Taken, not only on its way: the spool has the beginning of it.
   ASSERT_TRUE(wait_until([&] { return gateway_.spooled().size() == 1; }, kDeadline));
 
@@ -180,7 +179,7 @@ TEST_F(Restart, WaitsForTheInstanceUnderWay) {
   EXPECT_TRUE(wait_until([&] {
     return run_program({"echoscu", "127.0.0.1", std::to_string(gateway_.port())}).exit_code != 0;
   }));
-  ASSERT_TRUE(sender.send(data_pdu(pdv(kContext, false, true, data_set.substr(half)))));
+  ASSERT_TRUE(sender.send(message.substr(kMost)));
 
   const std::string response = sender.receive_pdu();
   EXPECT_THAT(response, HasSubstr(element(0x0900, little16(0)))) << "no success";

@@ -397,6 +397,7 @@ TEST_F(QueueTest, ReroutedToWhatIsDeliveredAlreadyIsDone) {
   EXPECT_THAT(done_.ids(), IsEmpty());
   ASSERT_EQ(*queue_->retry({.instance_id = "a"}), 1U);
   ASSERT_TRUE(queue_->reroute("a", {delivery("archive", DeliveryState::ready, "other")}, {}));
+  ASSERT_TRUE(queue_->flush());
   EXPECT_THAT(done_.ids(), ElementsAre("a"));
 }
 

@@ -51,7 +51,12 @@ class FakeQueue : public Queue {
     if (const auto done = add(instance, deliveries); !done) return tl::unexpected(done.error());
     return Added{};
   }
+  UidClaims claims;
+  UidClaims::Claim claim_uid(const std::string& uid) override { return claims.claim(uid); }
+  Result<bool> knows_uid(std::string_view) override { return false; }
+  bool has_work(std::string_view) override { return true; }
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
+  void note_passed(const InstanceRow&, const DeliveryRow&) override {}
   void finish(const Outcome&) override {}
   void release(const std::string&, std::string_view) override {}
   bool wait_for_work(std::string_view, std::chrono::steady_clock::time_point) override {

@@ -348,16 +348,21 @@ TEST(Server, AbortsASenderThatStallsInsideAnInstance) {
   running.expect_nothing();
 }
 
+std::string large_store_pdus() {
+  return store_in_pieces(3, store_request(kCtStorage, kInstance, 1),
+                         large_data_set(kCtStorage, kInstance));
+}
+
 TEST(Server, StopEndsIdleAssociationsAtOnceAndLetsARunningInstanceFinish) {
   Running running;
   const RawPeer idle = running.associate();
   const RawPeer busy = running.associate();
-  const std::string pdus = store_pdus(data_set());
-  busy.send(pdus.substr(0, 200));
+  const std::string pdus = large_store_pdus();
+  busy.send(pdus.substr(0, 850'000));
   ASSERT_TRUE(wait_until([&] { return running.gateway.files() == 1; }));
   std::thread stopper([&] { running.server->stop(milliseconds(30'000)); });
   EXPECT_EQ(idle.receive(10), abort_pdu(0, 0));
-  busy.send(pdus.substr(200));
+  busy.send(pdus.substr(850'000));
   EXPECT_EQ(response(busy).number(net::command::kStatus), 0);
   EXPECT_EQ(busy.receive(10), abort_pdu(0, 0));
   stopper.join();
@@ -368,7 +373,7 @@ TEST(Server, StopEndsIdleAssociationsAtOnceAndLetsARunningInstanceFinish) {
 TEST(Server, StopCutsOffAtItsDeadline) {
   Running running;
   const RawPeer busy = running.associate();
-  busy.send(store_pdus(data_set()).substr(0, 200));
+  busy.send(large_store_pdus().substr(0, 850'000));
   ASSERT_TRUE(wait_until([&] { return running.gateway.files() == 1; }));
   running.server->stop(milliseconds(100));
   EXPECT_TRUE(busy.is_closed());

@@ -150,6 +150,25 @@ inline std::string small_data_set(const std::string& sop_class, const std::strin
          data_element(0x0020, 0x000D, "1.2.3.1") + data_element(0x0020, 0x000E, "1.2.3.2");
 }
 
+// More than the gateway keeps in memory: while it comes the spool has a file.
+inline std::string large_data_set(const std::string& sop_class, const std::string& sop_instance) {
+  constexpr std::size_t kPixels = 900'000;
+  return small_data_set(sop_class, sop_instance) + little16(0x7FE0) + little16(0x0010) +
+         little32(kPixels) + std::string(kPixels, 'p');
+}
+
+// The data set in PDUs of 16 KB, behind their command.
+inline std::string store_in_pieces(int context, const std::string& command,
+                                   const std::string& data_set) {
+  constexpr std::size_t kPiece = 16'000;
+  std::string bytes = data_pdu(pdv(context, true, true, command));
+  for (std::size_t at = 0; at < data_set.size(); at += kPiece) {
+    const bool last = at + kPiece >= data_set.size();
+    bytes += data_pdu(pdv(context, false, last, data_set.substr(at, kPiece)));
+  }
+  return bytes;
+}
+
 // How the other side ended a connection.
 enum class PeerEnd {
   none,      // it did not
