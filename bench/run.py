@@ -187,6 +187,8 @@ def parse():
                         help="rows of `history` (default 1000000)")  # fmt: skip
     parser.add_argument("--stall-seconds", type=float, default=600,
                         help="of `stall` (default 600)")  # fmt: skip
+    parser.add_argument("--sluice", type=pathlib.Path, default=contenders.Sluice.program,
+                        help="another build of it, to compare")  # fmt: skip
     parser.add_argument("--folder", type=pathlib.Path, default=contenders.ROOT / "build",
                         help="on the disk that is measured (default build/)")  # fmt: skip
     parser.add_argument("--json", type=pathlib.Path, default=contenders.ROOT / "build/bench.json",
@@ -203,6 +205,7 @@ def main():
         for case in cases.ALL:
             print(f"{case.name:12} {case.about}{' (long)' if case.is_long else ''}")
         return
+    contenders.Sluice.program = options.sluice.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     work = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=options.folder))
     bench, runs = None, []
@@ -212,7 +215,7 @@ def main():
                    "history": options.history, "stall_seconds": options.stall_seconds},
                    "runs": runs}  # fmt: skip
         bench = Bench(options, work)
-        for name in set(bench.unknown) & set(options.contenders):
+        for name in bench.unknown:
             print(f"{name} is left out: this sluice does not know its `acknowledge`",
                   file=sys.stderr)  # fmt: skip
 

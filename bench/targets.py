@@ -76,10 +76,10 @@ def targets(runs):
         runs.median("ct4", "sluice-safe", "cpu_seconds_per_gigabyte"), 2  # fmt: skip
     for peer, what in (("storescp-alone", "storescp"), ("orthanc", "Orthanc")):
         yield f"an unmodified storescu into safe, times {what}", 60, "at least", \
-            rate("storescu", "sluice-safe", peer), 0  # fmt: skip
+            rate("from-storescu", "sluice-safe", peer), 0  # fmt: skip
     # What storescp had, not what was acknowledged before it had it.
     yield "an unmodified storescp behind safe, times storescu into it", 15, "at least", \
-        runs.ratio("storescp", "sluice-safe", "storescu", "delivered_per_second"), 1  # fmt: skip
+        runs.ratio("to-storescp", "sluice-safe", "storescu", "delivered_per_second"), 1  # fmt: skip
     yield "memory beyond 1 MB an association, MB, any case", 64, "at most", most_memory(runs), 0
     for case, what in (("latency-ct", "CT"), ("latency-mr", "MR")):
         yield f"safe, {what} at 80 % load, p99 to p50", 4, "at most", tail(runs, case), 1
