@@ -4,7 +4,7 @@
 #   make build   installs what is missing and builds build/release/sluice
 #   make test    builds and runs all tests
 #   make soak    kills the gateway while it works, again and again, and counts what was lost
-#   make bench   measures it beside HAProxy, DCMTK's tools and Orthanc
+#   make bench   measures it beside HAProxy, DCMTK's tools and Orthanc; BENCH="--list" has more
 #   make check   format, includes, systemd units, linter
 #   make fuzz    feeds hostile bytes to what reads them, SLUICE_FUZZ_SECONDS each
 #   make clean   removes what was built
@@ -27,7 +27,7 @@ soak: packages
 
 bench:
 	scripts/install_packages.sh build bench
-	scripts/build.sh release sluice bench_load bench_sink
+	scripts/build.sh release sluice bench_programs
 	bench/run.py $(BENCH)
 
 check:

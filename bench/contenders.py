@@ -1,7 +1,7 @@
 """What stands between sender and sink in a benchmark: nothing, a relay, or a gateway.
 
-Each contender is started once, listens on `port`, and sends on to the sink. All of them are
-on loopback and keep what they write below the folder they are given.
+Each contender listens on `port` and sends on to `sink_port`. All of them are on loopback, keep
+what they write below the folder they are given, and are ended by their process id.
 """
 
 import json
@@ -15,6 +15,11 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Trouble(Exception):
+    """A contender did not do its work: told with the results, and the others go on."""
 
 
 def free_port():
@@ -23,10 +28,37 @@ def free_port():
         return probe.getsockname()[1]
 
 
+class DeadPort:
+    """A port that nobody listens on, and that nobody else is given, until free()."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    def free(self):
+        self.socket.close()
+
+
+def end(process, seconds=40):
+    """Ends a process that leads a session, and with it what it started, if need be by force."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def children_of(pid):
     found = []
     for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
+        try:
+            children = task.read_text().split()
+        except OSError:  # it has ended
+            continue
+        for child in children:
             found += [int(child), *children_of(child)]
     return found
 
@@ -38,7 +70,7 @@ class Contender:
 
     def __init__(self, folder, sink_port):
         self.folder = folder / self.name
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.sink_port = sink_port
         self.port = free_port()
         self.process = None
@@ -47,27 +79,25 @@ class Contender:
         raise NotImplementedError
 
     def start(self):
-        log = (self.folder / "log").open("wb")
-        self.process = subprocess.Popen(
-            self.command(), stdout=log, stderr=log, cwd=self.folder, start_new_session=True)  # fmt: skip
-        end = time.monotonic() + 30
+        """Seconds until the port answers."""
+        command = self.command()
+        begin = time.monotonic()
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)  # fmt: skip
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{self.name} does not start; see {self.folder / 'log'}")
-            time.sleep(0.05)
+                    return time.monotonic() - begin
+            if self.process.poll() is not None or time.monotonic() > begin + 60:
+                last = (self.folder / "log").read_text(errors="replace")[-500:]
+                self.stop()
+                raise Trouble(f"{self.name} does not start: {last}")
+            time.sleep(0.005)
 
     def stop(self):
-        if self.process is None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.process is not None:
+            end(self.process)
         self.process = None
 
     def pids(self):
@@ -79,18 +109,27 @@ class Contender:
         for pid in self.pids():
             try:
                 fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            except FileNotFoundError:
+            except OSError:
                 continue
             ticks += sum(int(field) for field in fields[11:15])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return ticks / TICKS
+
+    def forget_peak(self):
+        """From now on peak_megabytes() is of what comes."""
+        for pid in self.pids():
+            try:
+                pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+            except OSError:  # then it is of all since the start
+                pass
 
     def peak_megabytes(self):
         peak = 0
         for pid in self.pids():
-            status = pathlib.Path(f"/proc/{pid}/status")
-            if status.exists():
-                lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-                peak += sum(int(line.split()[1]) for line in lines)
+            try:
+                lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+            except OSError:
+                continue
+            peak += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
         return peak / 1024
 
 
@@ -99,6 +138,7 @@ class Direct(Contender):
 
     def start(self):
         self.port = self.sink_port
+        return 0
 
 
 class HaProxy(Contender):
@@ -125,14 +165,38 @@ listen relay
 
 
 class Sluice(Contender):
-    name = "sluice"
-    options = ""
-    program = BUILD / "sluice"
+    """`mode` is `acknowledge` of its route: safe, stored or delivered."""
 
-    def command(self):
-        (self.folder / "sluice.toml").write_text(f"""
+    mode = "safe"
+    program = BUILD / "sluice"
+    known = None  # modes that this program knows
+    options = ""  # more of [gateway]
+
+    def __init__(self, folder, sink_port, associations=16, retry_max="5min"):
+        super().__init__(folder, sink_port)
+        self.associations, self.retry_max = associations, retry_max
+        self.data = self.folder / "data"
+
+    @classmethod
+    def find_modes(cls, folder):
+        """Asks the program; one that knows none is as it was before there were any."""
+        cls.known = set()
+        for each in MODES:
+            one = each(folder, 1)
+            (one.folder / "sluice.toml").write_text(one.configuration(f'acknowledge = "{one.mode}"'))
+            asked = subprocess.run([str(cls.program), "check", "sluice.toml"], cwd=one.folder,
+                                   capture_output=True, text=True)  # fmt: skip
+            if asked.returncode == 0:
+                cls.known.add(one.mode)
+
+    @classmethod
+    def is_known(cls):
+        return cls.mode in Sluice.known or (not Sluice.known and cls.mode == "safe")
+
+    def configuration(self, acknowledge):
+        return f"""
 [gateway]
-data_dir = "{self.folder / 'data'}"
+data_dir = "{self.data}"
 log_level = "warning"
 {self.options}
 [[listener]]
@@ -142,12 +206,35 @@ ae_titles = ["SLUICE"]
 [[destination]]
 name = "sink"
 address = "dicom://PACS@127.0.0.1:{self.sink_port}"
-associations = 16
+associations = {self.associations}
+retry_min = "500ms"
+retry_max = "{self.retry_max}"
 [[route]]
+name = "route-1"
 filters = ["sanitize_uids", "remap_series_number"]
 destinations = ["sink"]
-""")
+{acknowledge}
+"""
+
+    def command(self):
+        mode = f'acknowledge = "{self.mode}"' if self.mode in Sluice.known else ""
+        (self.folder / "sluice.toml").write_text(self.configuration(mode))
         return [str(self.program), "serve", "--config", "sluice.toml"]
+
+
+class SluiceSafe(Sluice):
+    name, mode = "sluice-safe", "safe"
+
+
+class SluiceStored(Sluice):
+    name, mode = "sluice-stored", "stored"
+
+
+class SluiceDelivered(Sluice):
+    name, mode = "sluice-delivered", "delivered"
+
+
+MODES = [SluiceSafe, SluiceStored, SluiceDelivered]
 
 
 class Storescp(Contender):
@@ -156,8 +243,8 @@ class Storescp(Contender):
     name = "storescp"
 
     def command(self):
-        (self.folder / "in").mkdir()
-        send = f"storescu 127.0.0.1 {self.sink_port} #p/#f"
+        (self.folder / "in").mkdir(exist_ok=True)
+        send = f"storescu 127.0.0.1 {self.sink_port} #p/#f && rm #p/#f"
         return ["storescp", "--fork", "+xa", "-od", str(self.folder / "in"),
                 "-xcr", send, "-xs", str(self.port)]  # fmt: skip
 
@@ -181,31 +268,65 @@ class Orthanc(Contender):
         return [shutil.which("Orthanc") or "/usr/sbin/Orthanc", "orthanc.json"]
 
 
+class StorescpAlone(Contender):
+    """An unmodified storescp that keeps what comes: a PACS to send to, one association at a time."""
+
+    name = "storescp-alone"
+
+    def __init__(self, folder, sink_port=0):
+        super().__init__(folder, sink_port)
+        self.received = self.folder / "in"
+        self.received.mkdir(exist_ok=True)
+
+    def command(self):
+        return ["storescp", "-od", str(self.received), str(self.port)]
+
+    def count(self):
+        return sum(1 for _ in os.scandir(self.received))
+
+    def wait_for(self, count, seconds):
+        """When it had them, on the monotonic clock."""
+        return wait_until(lambda: self.count() >= count, seconds, self.name)
+
+
+def wait_until(is_there, seconds, whose):
+    end_of_it = time.monotonic() + seconds
+    while not is_there():
+        if time.monotonic() > end_of_it:
+            raise Trouble(f"{whose} does not get all of it within {seconds} s")
+        time.sleep(0.02)
+    return time.monotonic()
+
+
 class Sink:
     """build/release/bench/bench_sink; counts what it has answered."""
 
-    def __init__(self, options=()):
-        self.process = subprocess.Popen(
-            [str(BUILD / "bench/bench_sink"), *options], stdout=subprocess.PIPE, text=True)
+    def __init__(self, port=0):
+        self.process = subprocess.Popen([str(BUILD / "bench/bench_sink"), "--port", str(port)],
+                                        stdout=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
         words = self.process.stdout.readline().split()
+        if len(words) != 4:
+            self.stop()
+            raise Trouble("the sink does not start")
         self.port, self.statistics_port = int(words[1]), int(words[3])
 
-    def count(self):
+    def ask(self):
+        """How many instances, and when the last was answered, on the monotonic clock."""
         with socket.create_connection(("127.0.0.1", self.statistics_port)) as asker:
-            return int(asker.makefile().readline().split()[0])
+            instances, _, last = asker.makefile().readline().split()
+        return int(instances), int(last) / 1e6
+
+    def count(self):
+        return self.ask()[0]
 
     def wait_for(self, count, seconds):
-        """Seconds until it has this many; raises when they do not come."""
-        begin = time.monotonic()
-        while self.count() < count:
-            if time.monotonic() > begin + seconds:
-                raise RuntimeError(f"the sink has {self.count()} of {count} instances")
-            time.sleep(0.002)
-        return time.monotonic() - begin
+        """When it had them, on the monotonic clock."""
+        wait_until(lambda: self.count() >= count, seconds, "the sink")
+        return self.ask()[1]
 
     def stop(self):
-        self.process.kill()
-        self.process.wait()
+        end(self.process)
+        self.process.stdout.close()
 
 
-ALL = {each.name: each for each in (Direct, HaProxy, Sluice, Storescp, Orthanc)}
+ALL = {each.name: each for each in (Direct, HaProxy, *MODES, Storescp, Orthanc)}

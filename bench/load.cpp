@@ -2,11 +2,13 @@
 // under a UID of its own. The bytes go out of the mapped file, many PDUs in one call.
 //
 //   bench_load --port 11112 --image ct.dcm --associations 4 --instances 2000
-//              [--seconds 5] [--rate 500] [--first 1] [--called SLUICE] [--calling BENCH]
+//              [--seconds 5] [--rate 500] [--first 1] [--timeline 100] [--called SLUICE]
+//              [--calling BENCH]
 //
 // The image's SOP Instance UID must end in 15 digits, which are replaced. Prints JSON: what was
-// sent in what time, the statuses, and the time from the first byte of a C-STORE-RQ (with
-// --rate: from when it was due) to the answer.
+// sent in what time, the statuses, the time from the first byte of a C-STORE-RQ (with --rate:
+// from when it was due) to the answer, and the longest time without an answer to anyone. With
+// --timeline also how many were answered in each interval of so many milliseconds.
 #include <algorithm>
 #include <atomic>
 #include <barrier>
@@ -18,7 +20,6 @@
 #include <iostream>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,13 +31,12 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "bench/tally.h"
 #include "bench/wire.h"
 #include "tests/support/raw_peer.h"
 
 namespace sluice::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kDigits = 15;
 constexpr std::size_t kHeader = 65536;  // copied for each association; UIDs stand in it
@@ -49,6 +49,7 @@ struct Options {
   double seconds = 0;  // then no more are begun; 0: until all are sent
   double rate = 0;     // a second, of all; 0: as fast as it goes
   std::uint64_t first = 1;
+  std::size_t timeline = 0;  // milliseconds; 0: none
   std::string called = "SLUICE";
   std::string calling = "BENCH";
 };
@@ -105,8 +106,9 @@ class Image {
   }
 };
 
-struct Tally {
-  std::vector<double> milliseconds;
+// What one association was told.
+struct Answers {
+  Tally tally;
   std::map<std::size_t, std::size_t> statuses;
   std::string trouble;
 };
@@ -209,92 +211,81 @@ class Run {
   explicit Run(const Options& options)
       : options_(options),
         image_(options.image),
-        tallies_(options.associations),
-        ready_(static_cast<std::ptrdiff_t>(options.associations) + 1) {}
+        answers_(options.associations),
+        ready_(static_cast<std::ptrdiff_t>(options.associations) + 1),
+        begun_(static_cast<std::ptrdiff_t>(options.associations) + 1) {}
 
   nlohmann::json run() {
     std::vector<std::thread> threads;
-    for (Tally& tally : tallies_) threads.emplace_back([this, &tally] { send(tally); });
-    begin_ = Clock::now() + std::chrono::milliseconds(1);
+    for (Answers& answers : answers_) threads.emplace_back([this, &answers] { send(answers); });
     ready_.arrive_and_wait();
+    begin_ = Clock::now();
+    begun_.arrive_and_wait();
     for (std::thread& thread : threads) thread.join();
     return report();
   }
 
  private:
-  void send(Tally& tally) noexcept {
+  void send(Answers& answers) noexcept {
     try {
       std::unique_ptr<Association> association;
       try {
         association = std::make_unique<Association>(image_, options_);
       } catch (const std::exception& error) {
-        tally.trouble = error.what();
+        answers.trouble = error.what();
       }
       ready_.arrive_and_wait();
+      begun_.arrive_and_wait();
       if (!association) return;
-      const Clock::time_point begin = Clock::now();
       for (;;) {
         const std::uint64_t number = next_.fetch_add(1);
         Clock::time_point from = Clock::now();
-        const std::chrono::duration<double> passed = from - begin;
-        const bool is_over = options_.seconds > 0 && passed.count() >= options_.seconds;
-        if (number >= options_.instances || is_over) break;
+        if (number >= options_.instances || is_over(from)) break;
         if (options_.rate > 0) {
-          from = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
-                             static_cast<double>(number) / options_.rate));
+          from = begin_ + seconds(static_cast<double>(number) / options_.rate);
+          if (is_over(from)) break;
           std::this_thread::sleep_until(from);
         }
-        ++tally.statuses[association->store(options_.first + number)];
-        const std::chrono::duration<double, std::milli> took = Clock::now() - from;
-        tally.milliseconds.push_back(took.count());
+        ++answers.statuses[association->store(options_.first + number)];
+        answers.tally.add(from);
       }
-      const std::lock_guard lock(mutex_);
-      begin_ = std::min(begin_, begin);
-      end_ = std::max(end_, Clock::now());
       association->release();
     } catch (const std::exception& error) {
-      tally.trouble = error.what();
+      answers.trouble = error.what();
     }
   }
 
+  static Clock::duration seconds(double count) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(count));
+  }
+  [[nodiscard]] bool is_over(Clock::time_point at) const {
+    return options_.seconds > 0 && at - begin_ >= seconds(options_.seconds);
+  }
+
   nlohmann::json report() {
-    std::vector<double> all;
-    nlohmann::json statuses = nlohmann::json::object();
+    Tally all;
     nlohmann::json trouble = nlohmann::json::array();
-    std::map<std::size_t, std::size_t> by_status;
-    for (const Tally& tally : tallies_) {
-      all.insert(all.end(), tally.milliseconds.begin(), tally.milliseconds.end());
-      for (const auto& [status, count] : tally.statuses) by_status[status] += count;
-      if (!tally.trouble.empty()) trouble.push_back(tally.trouble);
+    std::map<std::string, std::size_t> statuses;
+    for (const Answers& answers : answers_) {
+      all.add(answers.tally);
+      for (const auto& [status, count] : answers.statuses) {
+        statuses[std::to_string(status)] += count;
+      }
+      if (!answers.trouble.empty()) trouble.push_back(answers.trouble);
     }
-    for (const auto& [status, count] : by_status) statuses[std::to_string(status)] = count;
-    std::ranges::sort(all);
-    const auto at = [&](double share) {
-      if (all.empty()) return 0.0;
-      return all[std::min(all.size() - 1,
-                          static_cast<std::size_t>(share * static_cast<double>(all.size())))];
-    };
-    const std::chrono::duration<double> seconds = end_ - begin_;
-    const auto count = static_cast<double>(all.size());
-    const double bytes = count * static_cast<double>(image_.data.size());
-    return {{"instances", all.size()},
-            {"bytes", bytes},
-            {"seconds", seconds.count()},
-            {"instances_per_second", count / seconds.count()},
-            {"megabytes_per_second", bytes / seconds.count() / 1e6},
-            {"latency_ms", {{"p50", at(0.5)}, {"p90", at(0.9)}, {"p99", at(0.99)}, {"max", at(1)}}},
-            {"statuses", statuses},
-            {"trouble", trouble}};
+    nlohmann::json report = all.report(begin_, image_.data.size(), options_.timeline);
+    report["statuses"] = statuses;
+    report["trouble"] = trouble;
+    return report;
   }
 
   const Options& options_;
   Image image_;
-  std::vector<Tally> tallies_;
-  std::barrier<> ready_;
+  std::vector<Answers> answers_;
+  std::barrier<> ready_;  // all are connected
+  std::barrier<> begun_;  // begin_ is set
   std::atomic<std::uint64_t> next_ = 0;
-  std::mutex mutex_;
   Clock::time_point begin_;
-  Clock::time_point end_;
 };
 
 }  // namespace
@@ -311,6 +302,7 @@ int main(int argc, char** argv) {
     app.add_option("--seconds", options.seconds, "at most");
     app.add_option("--rate", options.rate, "instances a second; 0: as fast as it goes");
     app.add_option("--first", options.first, "number of the first, for UIDs of its own");
+    app.add_option("--timeline", options.timeline, "count the answers of so many milliseconds");
     app.add_option("--called", options.called);
     app.add_option("--calling", options.calling);
     CLI11_PARSE(app, argc, argv);

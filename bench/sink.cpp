@@ -3,7 +3,8 @@
 //   bench_sink --port 0 [--delay-ms 5] [--status 0xA700]
 //
 // Prints "port <n> statistics <m>". Who connects to the second port gets a line
-// "<instances> <bytes>" of all that was answered so far.
+// "<instances> <bytes> <microseconds>": of all that was answered so far, and when the last was,
+// on the clock that Python calls monotonic.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -32,6 +33,15 @@ struct Options {
 struct Totals {
   std::atomic<std::uint64_t> instances = 0;
   std::atomic<std::uint64_t> bytes = 0;
+  std::atomic<std::int64_t> last = 0;  // microseconds
+
+  void add(std::uint64_t length) {
+    last = std::chrono::duration_cast<std::chrono::microseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+               .count();
+    bytes += length;
+    instances += 1;
+  }
 };
 
 class Association {
@@ -114,10 +124,7 @@ class Association {
     const bool is_store = request == 1;
     if (is_store) elements += test::element(0x1000, command_value(command_, 0x1000));
     socket_.write(test::data_pdu(test::pdv(context, true, true, test::command_set(elements))));
-    if (is_store) {
-      totals_.instances += 1;
-      totals_.bytes += received_;
-    }
+    if (is_store) totals_.add(received_);
     received_ = 0;
     command_.clear();
   }
@@ -147,7 +154,9 @@ void serve(Socket socket, const Options& options, Totals& totals) noexcept {
   std::thread([&] {
     for (;;) {
       const Socket asker = statistics.accept();
-      asker.write(std::to_string(totals.instances) + " " + std::to_string(totals.bytes) + "\n");
+      const std::uint64_t instances = totals.instances;  // first: the rest is then of no less
+      asker.write(std::to_string(instances) + " " + std::to_string(totals.bytes) + " " +
+                  std::to_string(totals.last) + "\n");
     }
   }).detach();
   for (;;) {

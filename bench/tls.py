@@ -3,8 +3,7 @@
 
 Same gateway, same sender, same images, one association each, in turns so that drift of
 the machine cancels; once small images and once large ones. Every association has its own
-TLS handshake with certificates on both sides. Needs build/release/sluice, dcmtk, openssl
-and python3-pydicom; see `make build`.
+TLS handshake with certificates on both sides. Needs what bench/run.py needs, and openssl.
 
     bench/tls.py [--images N] [--rounds N] [--half-open N]
 
@@ -22,17 +21,30 @@ import sys
 import tempfile
 import time
 
-import pydicom
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SLUICE = ROOT / "build/release/sluice"
-IMAGES = pathlib.Path("/usr/lib/python3/dist-packages/pydicom/data/test_files")
+import contenders
+import make_images
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Sluice(contenders.Sluice):
+    """With a second port that speaks TLS. Its PACS is away, so that only receiving is measured."""
+
+    options = "max_associations_per_address = 1000"
+
+    def __init__(self, folder, certificates):
+        super().__init__(folder, contenders.free_port(), retry_max="1h")
+        self.certificates, self.tls_port = certificates, contenders.free_port()
+
+    def configuration(self, acknowledge):
+        return super().configuration(acknowledge) + f"""
+[[listener]]
+address = "127.0.0.1"
+port = {self.tls_port}
+request_timeout = "10min"
+[listener.tls]
+certificate = "{self.certificates}/own.pem"
+key = "{self.certificates}/own.key"
+ca = "{self.certificates}/ca.pem"
+"""
 
 
 def make_certificates(work):
@@ -47,28 +59,17 @@ def make_certificates(work):
         subprocess.run(["openssl", *command], cwd=work, check=True, capture_output=True)
 
 
-def make_images(work):
-    """A small image as it is, and one of half a megabyte, as a CT has it."""
-    shutil.copy(IMAGES / "MR_small.dcm", work / "small.dcm")
-    image = pydicom.dcmread(IMAGES / "CT_small.dcm")
-    image.Rows = image.Columns = 512
-    image.PixelData = bytes(range(256)) * (512 * 512 * 2 // 256)
-    image.save_as(work / "large.dcm")
-
-
 def rate(work, name, port, image, images):
     """Instances a second of one storescu; every one must be answered with success."""
     options = ["+tls", "own.key", "own.pem", "+cf", "ca.pem"] if name == "tls" else []
     start = time.monotonic()
     done = subprocess.run(
-        ["storescu", "-v", "-R", "+II", "--max-pdu", "131072", *options, "127.0.0.1", str(port),
-         *[image] * images],
+        ["storescu", "-aec", "SLUICE", "+II", "--max-pdu", "131072", *options, "127.0.0.1",
+         str(port), *[image] * images],
         capture_output=True, text=True, cwd=work)  # fmt: skip
-    seconds = time.monotonic() - start
-    stored = (done.stdout + done.stderr).count("Received Store Response (Success)")
-    if stored != images:
-        sys.exit(f"only {stored} of {images} were stored over {name}: {done.stderr[-400:]}")
-    return images / seconds
+    if done.returncode != 0:
+        sys.exit(f"not all were stored over {name}: {done.stderr[-400:]}")
+    return images / (time.monotonic() - start)
 
 
 def half_open(port, count):
@@ -95,55 +96,29 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="of each (default 3)")
     parser.add_argument("--half-open", type=int, default=0, help="clients (default 0)")
     arguments = parser.parse_args()
-    work = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
-    ports = {"plain": free_port(), "tls": free_port()}
-    make_certificates(work)
-    make_images(work)
-    (work / "sluice.toml").write_text(f"""
-[gateway]
-data_dir = "{work}/data"
-max_associations_per_address = 1000
-[[listener]]
-port = {ports['plain']}
-[[listener]]
-port = {ports['tls']}
-request_timeout = "10min"
-[listener.tls]
-certificate = "{work}/own.pem"
-key = "{work}/own.key"
-ca = "{work}/ca.pem"
-[[destination]]
-name = "pacs"
-address = "dicom://PACS@127.0.0.1:{free_port()}"
-retry_min = "1h"
-retry_max = "1h"
-[[route]]
-destinations = ["pacs"]
-""")
-    # The PACS behind the gateway is away, so that only receiving is measured.
-    gateway = subprocess.Popen([str(SLUICE), "serve", "-c", str(work / "sluice.toml")],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    work = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=contenders.ROOT / "build"))
+    contenders.Sluice.known = set()  # as it acknowledges by itself
+    sluice = None
     try:
-        end = time.monotonic() + 20
-        while subprocess.run(["echoscu", "127.0.0.1", str(ports["plain"])],
-                             capture_output=True).returncode != 0:  # fmt: skip
-            if time.monotonic() > end:
-                sys.exit("the gateway does not answer")
-            time.sleep(0.05)
+        make_certificates(work)
+        for image in ("mr.dcm", "ct.dcm"):
+            make_images.make(work / image)
+        sluice = Sluice(work, work)
+        sluice.start()
+        ports = {"plain": sluice.port, "tls": sluice.tls_port}
         clients = half_open(ports["tls"], arguments.half_open)
-        for image in ("small.dcm", "large.dcm"):
-            size = (work / image).stat().st_size / 1024
+        for image in ("mr.dcm", "ct.dcm"):
             rates = {"plain": [], "tls": []}
             for _ in range(arguments.rounds):
                 for name, measured in rates.items():
                     measured.append(rate(work, name, ports[name], image, arguments.images))
             for name, measured in rates.items():
-                print(f"{size:5.0f} KiB {name:<6} median {statistics.median(measured):8.1f}/s   "
+                print(f"{image} {name:<6} median {statistics.median(measured):8.1f}/s   "
                       f"({', '.join(f'{each:.1f}' for each in measured)})")
         del clients
     finally:
-        gateway.terminate()
-        gateway.wait()
+        if sluice:
+            sluice.stop()
         shutil.rmtree(work)
 
 

@@ -20,7 +20,7 @@ build=(
 )
 check=(clang-format-14 clang-tidy-14 systemd)
 fuzz=(clang-14 libclang-rt-14-dev)
-bench=(haproxy orthanc)
+bench=(fonts-dejavu-core gnuplot-nox haproxy orthanc)
 
 wanted=()
 for list in "${@:-build}"; do
