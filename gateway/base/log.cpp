@@ -78,16 +78,16 @@ void write(Level level, std::string_view message, Fields fields) {
     line = quote_json(message);
     for (const Field& field : fields) {
       line += "," + quote_json(field.name) + ":";
-      line += field.is_number ? field.value : quote_json(field.value);
+      line += field.is_number ? std::string(field.value()) : quote_json(field.value());
     }
   } else {
     line = message;
     for (const Field& field : fields) {
-      if (field.value.empty()) continue;  // says nothing to a person
+      if (field.value().empty()) continue;  // says nothing to a person
       line += ' ';
       line += field.name;
       line += '=';
-      line += quote_human(field.value);
+      line += quote_human(field.value());
     }
   }
   logger().log(to_spdlog(level), "{}", line);

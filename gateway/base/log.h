@@ -7,27 +7,44 @@
 // Patient data never goes above debug. Safe from any thread.
 #pragma once
 
+#include <array>
+#include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace sluice::log {
 
 enum class Level { debug, info, warning, error };
 enum class Format { human, json };
 
-struct Field {
-  Field(std::string_view field_name, std::string_view text) : name(field_name), value(text) {}
-  Field(std::string_view field_name, std::string text) : name(field_name), value(std::move(text)) {}
-  Field(std::string_view field_name, const char* text) : name(field_name), value(text) {}
+// For the call that it is written in: it refers to its text, so that a line that is not
+// wanted costs nothing.
+class Field {
+ public:
+  Field(std::string_view field_name, std::string_view text) : name(field_name), text_(text) {}
+  Field(std::string_view field_name, const std::string& text) : name(field_name), text_(text) {}
+  Field(std::string_view field_name, const char* text) : name(field_name), text_(text) {}
   Field(std::string_view field_name, std::integral auto number)
-      : name(field_name), value(std::to_string(number)), is_number(true) {}
+      : name(field_name),
+        is_number(true),
+        digits_(static_cast<std::size_t>(
+            std::to_chars(number_.data(), number_.data() + number_.size(), number).ptr -
+            number_.data())) {}
+
+  [[nodiscard]] std::string_view value() const {
+    return is_number ? std::string_view(number_.data(), digits_) : text_;
+  }
 
   std::string_view name;
-  std::string value;
   bool is_number = false;
+
+ private:
+  std::string_view text_;
+  std::array<char, 24> number_;  // NOLINT(*-member-init): digits_ says how much of it is meant
+  std::size_t digits_ = 0;
 };
 
 using Fields = std::initializer_list<Field>;

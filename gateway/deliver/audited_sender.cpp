@@ -66,6 +66,7 @@ class AuditedSender final : public Sender {
 
   Attempt answer() override { return tell(sender_->answer()); }
 
+  bool open() override { return sender_->open(); }
   bool is_open() override { return sender_->is_open(); }
 
   void idle(std::chrono::milliseconds since) override {

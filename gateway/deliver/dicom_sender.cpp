@@ -98,8 +98,10 @@ class DicomSender : public Sender {
 
   Attempt send_now(Payload& payload, SteadyTime patience) override {
     const Kind kind = kind_of(payload);
-    const std::string user_name = user_name_of(payload);
-    if (!serves(kind, user_name)) return {AttemptResult::not_now};
+    // Whether the peer has closed it meanwhile shows when it is used.
+    if (!association_ || !proposed_.contains(kind) || user_name_of(payload) != user_name_) {
+      return {AttemptResult::not_now};
+    }
     const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid);
     if (!context) return {AttemptResult::not_now};
     try {
@@ -116,6 +118,8 @@ class DicomSender : public Sender {
     const auto response = association_->answer();
     return (response ? answered(*response) : broken(response.error(), {})).attempt;
   }
+
+  bool open() override { return !batch_.empty() && associate(*batch_.begin(), "").has_value(); }
 
   bool is_open() override { return association_.has_value(); }
 

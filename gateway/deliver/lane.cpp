@@ -175,7 +175,7 @@ void Lane::work() {
   auto last_look = steady_clock::now();
   bool look = true;
   while (!is_stopping()) {
-    if (settle_late()) continue;
+    if (settle_late() || open_more()) continue;
     if (is_backing_off()) {
       senders_.rest();
       std::unique_lock lock(mutex_);
@@ -245,7 +245,9 @@ bool Lane::is_prompt() {
 
 Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime patience) {
   Relayed relayed{{AttemptResult::not_now}, payload.length()};
-  SenderPool::Lease sender = senders_.take_open(patience);
+  bool wants_more = false;
+  SenderPool::Lease sender = senders_.take_open(patience, wants_more);
+  if (wants_more) ask_for_more(entry);
   if (!sender) return relayed;
   sender->prepare(std::span(&entry, 1));
   const auto begun = steady_clock::now();
@@ -254,6 +256,34 @@ Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime 
   note(relayed.attempt, relayed.took);
   if (relayed.attempt.result == AttemptResult::unanswered) relayed.sender = std::move(sender);
   return relayed;
+}
+
+// Of a worker, once in a while: to open one takes its time, and may fail.
+void Lane::ask_for_more(const QueueEntry& entry) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!more_wanted_.empty() || steady_clock::now() < next_more_) return;
+    more_wanted_.push_back(entry);
+  }
+  services_.queue.wake();
+}
+
+// True if one was asked for.
+bool Lane::open_more() {
+  std::vector<QueueEntry> wanted;
+  {
+    const std::lock_guard lock(mutex_);
+    wanted.swap(more_wanted_);
+  }
+  if (wanted.empty()) return false;
+  bool opened = false;
+  if (SenderPool::Lease sender = senders_.take_closed()) {
+    sender->prepare(wanted);
+    opened = sender->open();
+  }
+  const std::lock_guard lock(mutex_);
+  next_more_ = steady_clock::now() + (opened ? milliseconds(0) : kPause);
+  return true;
 }
 
 Lane::Relayed Lane::pass_on(const QueueEntry& entry, Payload& payload) {

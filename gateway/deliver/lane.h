@@ -91,6 +91,8 @@ class Lane {
   void work();
   [[nodiscard]] bool send_batch();
   [[nodiscard]] bool settle_late();
+  void ask_for_more(const QueueEntry& entry);
+  [[nodiscard]] bool open_more();
   void send_or_postpone(Sender& sender, const QueueEntry& entry);
   void send(Sender& sender, const QueueEntry& entry);
   void record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes = 0,
@@ -118,9 +120,11 @@ class Lane {
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;
-  bool is_slow_ = false;    // at last
-  std::vector<Late> late_;  // answers that a worker is to wait for
-  std::string alarm_;       // the reason of the last configuration alarm; "": none since a success
+  bool is_slow_ = false;                 // at last
+  std::vector<Late> late_;               // answers that a worker is to wait for
+  std::vector<QueueEntry> more_wanted_;  // one, when relaying waits for associations
+  std::chrono::steady_clock::time_point next_more_;
+  std::string alarm_;  // the reason of the last configuration alarm; "": none since a success
 };
 
 }  // namespace sluice

@@ -71,6 +71,9 @@ class Sender {
     return {AttemptResult::not_now};
   }
   [[nodiscard]] virtual Attempt answer() { return {AttemptResult::failed}; }
+  // Opens an association for what prepare() was told. False when that fails, or there is no
+  // such thing.
+  [[nodiscard]] virtual bool open() { return false; }
   // Whether send_now() may go well. By whoever may send.
   [[nodiscard]] virtual bool is_open() { return false; }
 

@@ -39,12 +39,22 @@ SenderPool::Lease SenderPool::take(SteadyTime until) {
   return take_locked(open != free_.end() ? open : std::prev(free_.end()));
 }
 
-SenderPool::Lease SenderPool::take_open(SteadyTime until) {
+SenderPool::Lease SenderPool::take_open(SteadyTime until, bool& wants_more) {
   std::unique_lock lock(mutex_);
-  changed_.wait_until(lock, until, [this] { return closed_ || !free_.empty(); });
-  if (closed_) return {};
-  const auto open = last_open();
-  return open == free_.end() ? Lease() : take_locked(open);
+  for (;;) {
+    if (closed_) return {};
+    if (const auto open = last_open(); open != free_.end()) return take_locked(open);
+    if (free_.size() == senders_.size()) return {};
+    wants_more = !free_.empty();
+    if (changed_.wait_until(lock, until) == std::cv_status::timeout) return {};
+  }
+}
+
+SenderPool::Lease SenderPool::take_closed() {
+  const std::lock_guard lock(mutex_);
+  const auto found =
+      std::ranges::find_if(free_, [](const Free& free) { return !free.sender->is_open(); });
+  return closed_ || found == free_.end() ? Lease() : take_locked(found);
 }
 
 void SenderPool::give_back(Sender& sender) noexcept {

@@ -49,9 +49,11 @@ class SenderPool {
   // One, with an open association if possible. None once close() was called, or none came
   // back until then.
   [[nodiscard]] Lease take(SteadyTime until = SteadyTime::max());
-  // One with an open association. Waits only while all are lent: whoever gets none had
-  // better let a worker open one.
-  [[nodiscard]] Lease take_open(SteadyTime until);
+  // One with an open association. Waits while one that is lent may come back. `wants_more` is
+  // set where it had to wait although another could be opened.
+  [[nodiscard]] Lease take_open(SteadyTime until, bool& wants_more);
+  // One without an association; none when all have one or are lent.
+  [[nodiscard]] Lease take_closed();
 
   // Tells those that are not lent how long they have rested; `at_least` this long. May be
   // called often: looks twice a second.

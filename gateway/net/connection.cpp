@@ -149,6 +149,8 @@ std::ptrdiff_t Connection::receive(std::span<std::byte> buffer) noexcept {
       end(Ending::overdue);
       break;
     }
+    // Between messages there is hardly ever something yet.
+    if (awaiting_ && tls_ == nullptr && !wait_for(POLLIN, stall_limit)) break;
     const std::ptrdiff_t length = receive_some(buffer);
     if (length > 0) return length;
     if (length == 0) {
@@ -173,7 +175,6 @@ std::ptrdiff_t Connection::receive_some(std::span<std::byte> buffer) noexcept {
   std::array<iovec, 2> parts{{{buffer.data(), buffer.size()}, {ahead_.data(), ahead_.size()}}};
   const ssize_t length = ::readv(socket_.get(), parts.data(), static_cast<int>(parts.size()));
   if (length <= 0) return length;
-  set_option(socket_.get(), TCP_QUICKACK);
   const auto received = static_cast<std::size_t>(length);
   bytes_received_ += received;
   if (awaiting_) begin_message();
@@ -207,7 +208,13 @@ bool Connection::read_ahead() noexcept {
   return length >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
+// What came is acknowledged now, and what comes next at once.
+void Connection::acknowledge() const noexcept {
+  if (bytes_received_ > 0) set_option(socket_.get(), TCP_QUICKACK);
+}
+
 bool Connection::wait_for(short events, SteadyTime stall_limit) noexcept {
+  acknowledge();
   std::array<pollfd, 2> polled{{{socket_.get(), events, 0}, {-1, POLLIN, 0}}};
   if (awaiting_ && stop_ != nullptr) polled[1].fd = stop_->descriptor();
   const SteadyTime limit = std::min(deadline_, stall_limit);
@@ -235,6 +242,7 @@ bool Connection::wait_readable(milliseconds timeout) noexcept {
   const SteadyTime limit = std::min(deadline_, after(std::max(timeout, milliseconds(0))));
   for (;;) {
     if (tls_ != nullptr && read_ahead()) return true;
+    acknowledge();
     pollfd polled{socket_.get(), events(POLLIN), 0};
     const int ready = ::poll(&polled, 1, poll_timeout(limit));
     if (ready > 0 && tls_ == nullptr) return true;
@@ -247,20 +255,22 @@ bool Connection::wait_readable(milliseconds timeout) noexcept {
 
 std::ptrdiff_t Connection::write(std::span<const std::byte> bytes) noexcept {
   if (bytes.empty()) return 0;
-  const std::size_t length = gathered_.size() + bytes.size();
+  const std::size_t length = gathered_.size() - held_ + bytes.size();
   bool whole = false;
   if (length >= kPduHeaderLength) {
     std::array<std::byte, kPduHeaderLength> header{};
-    const std::size_t before = std::min(gathered_.size(), kPduHeaderLength);
-    std::copy_n(gathered_.begin(), before, header.begin());
+    const std::size_t before = std::min(gathered_.size() - held_, kPduHeaderLength);
+    std::copy_n(gathered_.begin() + static_cast<std::ptrdiff_t>(held_), before, header.begin());
     std::copy_n(bytes.begin(), kPduHeaderLength - before,
                 header.begin() + static_cast<std::ptrdiff_t>(before));
     whole = length >= pdu_length(header);
     if (header[0] == std::byte{static_cast<std::uint8_t>(PduType::abort)}) abort_sent_ = true;
   }
-  if (!whole) {
+  if (!whole || holding_) {
     try {
       gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
+      if (whole) held_ = gathered_.size();
+      holding_ = holding_ && !whole;
     } catch (const std::bad_alloc&) {
       end(Ending::broken, ENOMEM);
       errno = ENOMEM;
@@ -274,6 +284,7 @@ std::ptrdiff_t Connection::write(std::span<const std::byte> bytes) noexcept {
       {{gathered_.data(), gathered_.size()}, {const_cast<std::byte*>(bytes.data()), bytes.size()}}};
   const bool sent = send_all(parts);
   gathered_.clear();
+  held_ = 0;
   return sent ? static_cast<std::ptrdiff_t>(bytes.size()) : -1;
 }
 
@@ -370,6 +381,7 @@ void Connection::abort(Abort reason, milliseconds linger) noexcept {
     const Ending before = ending_;
     ending_ = Ending::none;
     gathered_.clear();
+    held_ = 0;
     set_deadline(after(linger));
     abort_sent_ = send_all(std::span(&part, 1));
     ending_ = before;

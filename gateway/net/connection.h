@@ -2,7 +2,7 @@
 //
 // It gives what dcmnet's own connection does not: each PDU leaves in one write,
 // although dcmnet hands over head and data apart; TCP_NODELAY; TCP_QUICKACK armed
-// again after every read, so that a peer with Nagle's algorithm on does not wait
+// again before every wait, so that a peer with Nagle's algorithm on does not wait
 // 40 ms for a delayed acknowledgement; deadlines on the monotonic clock; counters;
 // bytes read ahead, so that a PDU costs one system call and not two.
 //
@@ -84,6 +84,8 @@ class Connection {
   // Takes all of it, or -1. Pieces are gathered until a PDU is whole; the last piece
   // is sent from where it stands.
   [[nodiscard]] std::ptrdiff_t write(std::span<const std::byte> bytes) noexcept;
+  // The next PDU leaves with the one behind it, in one write.
+  void hold_next() noexcept { holding_ = true; }
 
   // True while the peer has sent nothing unasked and has not closed. Between messages.
   [[nodiscard]] bool is_quiet() noexcept;
@@ -123,6 +125,7 @@ class Connection {
   [[nodiscard]] std::ptrdiff_t send_record(std::span<const iovec> parts) noexcept;
   [[nodiscard]] short events(short plain) const { return tls_ ? tls_->wants() : plain; }
   [[nodiscard]] bool wait_for(short events, SteadyTime stall_limit) noexcept;
+  void acknowledge() const noexcept;
   void begin_message() noexcept;
   void end(Ending ending, int error_number = 0) noexcept;
 
@@ -139,8 +142,10 @@ class Connection {
   std::size_t ahead_begin_ = 0;
   std::size_t ahead_end_ = 0;
 
-  std::vector<std::byte> gathered_;  // the beginning of a PDU that is not whole yet
-  bool torn_ = false;                // a PDU left half, or not taken
+  std::vector<std::byte> gathered_;  // PDUs that are held, then the beginning of one
+  std::size_t held_ = 0;             // bytes of the former
+  bool holding_ = false;
+  bool torn_ = false;  // a PDU left half, or not taken
   bool abort_sent_ = false;
 
   bool awaiting_ = false;  // between messages

@@ -233,6 +233,7 @@ Result<bool> Requestor::send(std::uint8_t context_id, const std::string& sop_cla
   // stall has.
   Connection& connection = state.association.connection();
   connection.set_deadline(patience);
+  connection.hold_next();
   if (auto sent = state.association.write_command(context_id, request); !sent) {
     return state.fail(sent.error());
   }

@@ -10,6 +10,8 @@
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
+#include "gateway/queue/journal.h"
+#include "gateway/queue/queue_record.h"
 #include "gateway/queue/queue_rows.h"
 #include "gateway/queue/queue_writer.h"
 #include "gateway/queue/work_signal.h"
@@ -23,6 +25,8 @@ using sqlite::Connection;
 // once, and one claim must not hold up the others.
 constexpr std::size_t kDueAtOnce = 1000;
 constexpr std::size_t kForgottenAtOnce = 500;
+// Delivered ones that are in the journal and wait for a commit.
+constexpr int kMostJournalled = 8000;
 // Notes that wait for a commit: while nothing can be written they must not gather.
 constexpr int kMostUnwritten = 1000;
 
@@ -90,6 +94,31 @@ class SqliteQueue final : public Queue {
                               .names = true});
     if (!done) return tl::unexpected(done.error());
     return made;
+  }
+
+  Result<void> add_delivered(const InstanceRow& instance,
+                             const std::vector<DeliveryRow>& deliveries,
+                             UidClaims::Claim claim) override {
+    if (journal_ == nullptr) return add(instance, deliveries);
+    if (journalled_.fetch_add(1) >= kMostJournalled) {
+      --journalled_;
+      return failure(ErrorCode::transient, "the queue does not keep up");
+    }
+    // The database first: a part of the journal is cleared only when it has all of it.
+    const auto held = std::make_shared<UidClaims::Claim>(std::move(claim));
+    writer_->post({.apply =
+                       [this, instance, deliveries, held](Connection& db, Effects& effects) {
+                         effects.signals.emplace_back([this, held](WorkSignal&) {
+                           --journalled_;
+                           held->release();
+                         });
+                         effects.note_done(instance);
+                         return rows::add(db, instance, deliveries, now(), effects.totals);
+                       },
+                   .durable = false,
+                   .lazy = true});
+    if (journal_->append(record_of({instance, deliveries}))) return {};
+    return writer_->flush();
   }
 
   void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) override {
@@ -287,6 +316,12 @@ class SqliteQueue final : public Queue {
 
   // In small transactions: years of history must not keep a sender waiting.
   Result<std::size_t> forget_before(Time time) override {
+    // What is forgotten must not come back by the journal.
+    if (journal_ != nullptr) {
+      auto ended = journal_->end_part();
+      if (ended) ended = writer_->flush();
+      if (!ended) return tl::unexpected(ended.error());
+    }
     std::size_t forgotten = 0;
     auto refused = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
                                    auto gone = rows::forget_rejections(db, time);
@@ -313,7 +348,63 @@ class SqliteQueue final : public Queue {
 
   bool is_faulted() const override { return writer_->is_faulted(); }
 
+  // Rows of the journal that the database has not got go there first. Without a journal, on a
+  // disk without room for one, everything goes the long way.
+  [[nodiscard]] Result<void> open_journal(const std::string& path,
+                                          std::function<void(const std::string&)> faulted) {
+    auto opened = Journal::open(
+        path + "-journal",
+        {.full = [this](std::size_t part) { clear(part); }, .faulted = std::move(faulted)});
+    if (!opened) {
+      log::warning("no journal: every instance waits for a commit of the queue",
+                   {{"reason", opened.error().message}});
+      return {};
+    }
+    if (auto replayed = replay((*opened)->left()); !replayed) return replayed;
+    journal_ = std::move(*opened);
+    journal_->clear(0);
+    journal_->clear(1);
+    return {};
+  }
+
+  ~SqliteQueue() override {
+    if (journal_ == nullptr) return;
+    // Else the next start finds it again.
+    if (const auto ended = journal_->end_part(); !ended) {
+      log::warning("the journal is kept", {{"reason", ended.error().message}});
+    }
+  }
+
  private:
+  [[nodiscard]] Result<void> replay(const std::vector<std::string>& records) {
+    std::size_t added = 0;
+    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
+      added = 0;
+      for (const std::string& bytes : records) {
+        const auto record = record_from(bytes);
+        if (!record) return tl::unexpected(record.error());
+        const auto known = rows::has_instance(db, record->instance.id);
+        if (!known) return tl::unexpected(known.error());
+        if (*known) continue;
+        auto row = rows::add(db, record->instance, record->deliveries, now(), effects.totals);
+        if (!row) return row;
+        effects.note_done(record->instance);
+        ++added;
+      }
+      return {};
+    }});
+    if (done && added > 0) log::info("journal replayed", {{"instances", added}});
+    return done;
+  }
+
+  // Behind all that was posted before.
+  void clear(std::size_t part) {
+    writer_->post({.apply = [this, part](Connection&, Effects& effects) -> Result<void> {
+      effects.signals.emplace_back([this, part](WorkSignal&) { journal_->clear(part); });
+      return {};
+    }});
+  }
+
   // Else it is forgotten, and counted.
   bool may_note(const char* counter) {
     if (unwritten_.fetch_add(1) < kMostUnwritten) return true;
@@ -340,7 +431,8 @@ class SqliteQueue final : public Queue {
     return {};
   }
 
-  std::atomic<int> unwritten_ = 0;  // notes
+  std::atomic<int> unwritten_ = 0;   // notes
+  std::atomic<int> journalled_ = 0;  // in the journal, and not in the database
   WorkSignal signal_;
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;
@@ -348,7 +440,8 @@ class SqliteQueue final : public Queue {
   // Apart from reading_: each instance that comes asks, and a long list must not stop it.
   std::mutex looking_mutex_;
   std::unique_ptr<Connection> looking_;
-  std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses signal_
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses all of these
 };
 
 }  // namespace
@@ -388,9 +481,14 @@ Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks)
   if (!recovered) return tl::unexpected(recovered.error());
   const auto waiting = rows::waiting(db, now());
   if (!waiting) return tl::unexpected(waiting.error());
-  return std::make_unique<SqliteQueue>(path, std::move(opened->writing), std::move(opened->reading),
-                                       std::move(opened->looking), std::move(hooks), *waiting,
-                                       true);
+  const auto faulted = hooks.faulted;
+  auto queue =
+      std::make_unique<SqliteQueue>(path, std::move(opened->writing), std::move(opened->reading),
+                                    std::move(opened->looking), std::move(hooks), *waiting, true);
+  if (auto journal = queue->open_journal(path, faulted); !journal) {
+    return tl::unexpected(journal.error());
+  }
+  return queue;
 }
 
 Result<std::unique_ptr<Queue>> Queue::open_beside(const std::string& path) {

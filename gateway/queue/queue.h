@@ -175,6 +175,13 @@ class Queue {
                                                        const std::vector<DeliveryRow>& deliveries,
                                                        const SameUidRules& rules) = 0;
 
+  // Of an instance that is delivered already, and so needs no file. Durable on return, by the
+  // journal; in the queue a moment later, and only then the claim ends. Errors: transient;
+  // then it may be in the queue all the same.
+  [[nodiscard]] virtual Result<void> add_delivered(const InstanceRow& instance,
+                                                   const std::vector<DeliveryRow>& deliveries,
+                                                   UidClaims::Claim claim) = 0;
+
   // The history of an instance that was not kept, and is delivered or dropped already. Returns
   // at once, is written with the next commit, and costs no sync of the disk: a power cut may
   // forget the last ones. A queue that cannot write forgets some and counts them.

@@ -163,6 +163,7 @@ struct AddedRows {
                                                  Totals& totals);
 // Whether the history has an instance with this UID.
 [[nodiscard]] Result<bool> is_known(Connection& db, std::string_view sop_instance_uid);
+[[nodiscard]] Result<bool> has_instance(Connection& db, std::string_view id);
 // Changes instance and deliveries as the rules say when another holds its UID with other
 // bytes. `sequence` is its own; 0: it has none yet.
 [[nodiscard]] Result<void> settle_other_bytes(Connection& db, std::int64_t sequence,

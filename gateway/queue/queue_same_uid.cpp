@@ -180,6 +180,12 @@ Result<bool> is_known(Connection& db, std::string_view sop_instance_uid) {
   return statement->step();
 }
 
+Result<bool> has_instance(Connection& db, std::string_view id) {
+  auto statement = db.prepare("SELECT 1 FROM instances WHERE id = ?", {id});
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->step();
+}
+
 Result<void> settle_other_bytes(Connection& db, std::int64_t sequence, InstanceRow& instance,
                                 std::vector<DeliveryRow>& deliveries, const SameUidRules& rules) {
   auto first = holder(db, sequence, instance.sop_instance_uid);

@@ -21,6 +21,10 @@ constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
 // spool that failed for good is not asked, and not logged about, all the time.
 constexpr std::chrono::seconds kNoteAgain{30};
 
+// How long what is not urgent waits for others, and how many are enough.
+constexpr std::chrono::milliseconds kGathering{10};
+constexpr std::size_t kGathered = 512;
+
 Error faulted_error() {
   return {ErrorCode::transient, "queue failed on an earlier write; its log says why"};
 }
@@ -112,8 +116,15 @@ void QueueWriter::post(Operation operation) {
     return;
   }
   const std::lock_guard lock(mutex_);
+  const bool wakes = !operation.lazy || pending_.empty() || pending_.size() == kGathered;
   pending_.emplace_back(*this, std::move(operation), nullptr);
-  if (!writing_) arrived_.notify_one();
+  if (!writing_ && wakes) arrived_.notify_one();
+}
+
+bool QueueWriter::has_urgent() const {
+  return pending_.size() >= kGathered || std::ranges::any_of(pending_, [](const Pending& pending) {
+           return !pending.operation.lazy;
+         });
 }
 
 Result<void> QueueWriter::flush() {
@@ -133,6 +144,9 @@ void QueueWriter::run_thread() {
     if (!to_remove_.empty()) {
       remove_files(lock);
       continue;
+    }
+    if (!pending_.empty() && !has_urgent() && !stopping_) {
+      arrived_.wait_for(lock, kGathering, [this] { return stopping_ || has_urgent(); });
     }
     if (writing_) continue;
     const bool last = stopping_ && pending_.empty();

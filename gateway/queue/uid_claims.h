@@ -20,12 +20,13 @@ class UidClaims {
   class Claim {
    public:
     Claim(UidClaims& claims, const std::string* uid) : claims_(&claims), uid_(uid) {}
-    ~Claim() {
-      if (uid_ != nullptr) claims_->release(*uid_);
-    }
+    ~Claim() { release(); }
     Claim(Claim&& other) noexcept
         : claims_(other.claims_), uid_(std::exchange(other.uid_, nullptr)) {}
     Claim& operator=(Claim&&) = delete;
+    void release() {
+      if (uid_ != nullptr) claims_->release(*std::exchange(uid_, nullptr));
+    }
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
 

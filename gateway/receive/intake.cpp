@@ -238,11 +238,11 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
     routes_ += route.route;
   }
   if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) outcome_ = "dropped";
-  const auto claim = services_.queue.claim_uid(provenance_.sop_instance_uid);
+  auto claim = services_.queue.claim_uid(provenance_.sop_instance_uid);
   auto same_uid = rules(incoming_->as_received());
   if (!same_uid) return refused_by("ledger", same_uid.error());
   if (auto relayed = relay(header, decision, deliveries, *same_uid)) {
-    return keep_relayed(header, *relayed);
+    return keep_relayed(header, *relayed, std::move(claim));
   }
   const auto stored = incoming_->close();
   if (!stored) return {status::kOutOfResources, stored.error().message};
@@ -274,20 +274,19 @@ std::optional<Relay> Intake::relay(const dicom::Header& header, const Decision& 
 // What a destination has accepted cannot be taken back. When all have, the image is safe, also
 // where the disk fails just now and no row can tell of it: a refusal would not be true. When
 // only some have, the sender is refused, sends it again, and those get it twice.
-Reply Intake::keep_relayed(const dicom::Header& header, Relay& relay) {
+Reply Intake::keep_relayed(const dicom::Header& header, Relay& relay, UidClaims::Claim claim) {
   InstanceRow row = instance_row(incoming_->as_received(), header);
-  row.has_file = !relay.is_delivered();
-  if (row.has_file) {
-    if (const auto stored = incoming_->close(); !stored) {
-      return {status::kOutOfResources, stored.error().message};
-    }
-  }
-  const auto added = services_.queue.add(row, relay.deliveries());
-  if (!added && row.has_file) return refused_by("queue", added.error());
-  if (!added) report_unrecorded(added.error());
-  if (!row.has_file) {
+  if (relay.is_delivered()) {
     acknowledged_by_ = "destination";
+    row.has_file = false;
+    const auto added = services_.queue.add_delivered(row, relay.deliveries(), std::move(claim));
+    if (!added) report_unrecorded(added.error());
     discard();
+  } else {
+    const auto stored = incoming_->close();
+    if (!stored) return {status::kOutOfResources, stored.error().message};
+    const auto added = services_.queue.add(row, relay.deliveries());
+    if (!added) return refused_by("queue", added.error());
   }
   relay.settle();
   return {};

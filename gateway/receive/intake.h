@@ -109,7 +109,8 @@ class Intake {
   [[nodiscard]] std::optional<Relay> relay(const dicom::Header& header, const Decision& decision,
                                            const std::vector<DeliveryRow>& deliveries,
                                            const SameUidRules& rules);
-  [[nodiscard]] Reply keep_relayed(const dicom::Header& header, Relay& relay);
+  [[nodiscard]] Reply keep_relayed(const dicom::Header& header, Relay& relay,
+                                   UidClaims::Claim claim);
   void report_unrecorded(const Error& error) const;
   [[nodiscard]] Result<SameUidRules> rules(const StoredFile& stored) const;
   [[nodiscard]] Result<Added> add(const InstanceRow& row,

@@ -195,7 +195,9 @@ std::string Spool::make_id() {
   std::string id(text.data(), std::strftime(text.data(), text.size(), "%Y%m%dT%H%M%S.", &utc));
   const std::string microsecond = std::to_string(time % 1'000'000);
   id.append(6 - microsecond.size(), '0').append(microsecond).append("-");
-  std::uint32_t chance = std::random_device{}();
+  // Made once: to open one asks the processor, which a virtual machine answers slowly.
+  thread_local std::random_device random;
+  std::uint32_t chance = random();
   for (int digit = 0; digit < 8; ++digit, chance >>= 4U) id += "0123456789abcdef"[chance & 0xFU];
   return id;
 }

@@ -56,6 +56,11 @@ class FakeQueue : public Queue {
   Result<bool> knows_uid(std::string_view) override { return false; }
   bool has_work(std::string_view) override { return true; }
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
+  Result<void> add_delivered(const InstanceRow& instance,
+                             const std::vector<DeliveryRow>& deliveries,
+                             UidClaims::Claim) override {
+    return add(instance, deliveries);
+  }
   void note_passed(const InstanceRow&, const DeliveryRow&) override {}
   void finish(const Outcome&) override {}
   void release(const std::string&, std::string_view) override {}

@@ -1,0 +1,235 @@
+#include "gateway/queue/journal.h"
+
+#include <cerrno>
+#include <chrono>
+#include <span>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "gateway/base/durable_file.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::size_t kPartSize = std::size_t{1024} * 1024;
+constexpr std::size_t kHead = 20;  // of a record
+constexpr std::size_t kLongestRecord = std::size_t{16} * 1024;
+// The database clears a part at once, unless its disk is slow.
+constexpr std::chrono::seconds kPatienceWithDatabase{10};
+constexpr const char* kTooSlow = "the journal's database does not keep up";
+
+void put(std::string& bytes, std::uint64_t number, std::size_t length) {
+  for (std::size_t i = 0; i < length; ++i) {
+    bytes += static_cast<char>(number >> (8 * i) & 0xFFU);
+  }
+}
+
+std::uint64_t number_at(std::string_view bytes, std::size_t at, std::size_t length) {
+  std::uint64_t number = 0;
+  for (std::size_t i = length; i-- > 0;) {
+    number = number << 8U | static_cast<unsigned char>(bytes[at + i]);
+  }
+  return number;
+}
+
+std::uint64_t checksum_of(std::string_view bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::string encode(std::span<const std::string> records, std::uint64_t turn) {
+  std::string bytes;
+  for (const std::string& record : records) {
+    std::string rest;
+    rest.reserve(kHead + record.size());
+    put(rest, turn, 8);
+    put(rest, record.size(), 4);
+    rest += record;
+    put(bytes, checksum_of(rest), 8);
+    bytes += rest;
+  }
+  return bytes;
+}
+
+// Errno where it fails, and 0.
+int write_at(int file, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  return ::fdatasync(file) == 0 ? 0 : errno;
+}
+
+std::string trouble(const std::string& path, int error_number) {
+  return path + ": " + std::generic_category().message(error_number);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Hooks hooks) {
+  std::unique_ptr<Journal> journal(new Journal(std::move(hooks)));
+  for (std::size_t n = 0; n < journal->parts_.size(); ++n) {
+    Part& part = journal->parts_.at(n);
+    if (auto opened = open_part(part, path + "-" + std::to_string(n)); !opened) {
+      return tl::unexpected(opened.error());
+    }
+    journal->read_part(part);
+  }
+  for (Part& part : journal->parts_) part.is_clear = journal->left_.empty();
+  // No turn has a number that one before had, a clock that is set back aside: then what is
+  // left of that is behind what was cleared, and is not read.
+  journal->number_ =
+      static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  return journal;
+}
+
+Journal::~Journal() {
+  for (const Part& part : parts_) {
+    if (part.file >= 0) ::close(part.file);
+  }
+}
+
+// Zeros all over: a file that is only allocated costs more at each first sync.
+Result<void> Journal::open_part(Part& part, std::string path) {
+  part.path = std::move(path);
+  part.file = ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (part.file < 0) return failure(ErrorCode::transient, trouble(part.path, errno));
+  if (::lseek(part.file, 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
+  int error_number = write_at(part.file, std::string(kPartSize, '\0'), 0);
+  if (error_number == 0) {
+    error_number = sync_folder(part.path.substr(0, part.path.rfind('/') + 1) + ".");
+  }
+  if (error_number == 0) return {};
+  ::unlink(part.path.c_str());
+  return failure(ErrorCode::transient, trouble(part.path, error_number));
+}
+
+void Journal::read_part(const Part& part) {
+  std::string bytes(kPartSize, '\0');
+  const ssize_t got = ::pread(part.file, bytes.data(), bytes.size(), 0);
+  bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  std::uint64_t turn = 0;
+  for (std::size_t at = 0; at + kHead <= bytes.size();) {
+    const std::uint64_t length = number_at(bytes, at + 16, 4);
+    if (length > bytes.size() - at - kHead) return;
+    const std::string_view rest = std::string_view(bytes).substr(at + 8, kHead - 8 + length);
+    const std::uint64_t its_turn = number_at(rest, 0, 8);
+    if (checksum_of(rest) != number_at(bytes, at, 8) || (at > 0 && its_turn != turn)) return;
+    turn = its_turn;
+    left_.emplace_back(rest.substr(kHead - 8));
+    at += kHead + length;
+  }
+}
+
+Result<void> Journal::append(std::string record) {
+  if (record.size() > kLongestRecord) {
+    return failure(ErrorCode::transient, "a record too long for the journal");
+  }
+  std::unique_lock lock(mutex_);
+  const std::shared_ptr<Turn> turn = gathering_;
+  turn->length += kHead + record.size();
+  turn->records.push_back(std::move(record));
+  const bool leads = !std::exchange(leading_, true);
+  lock.unlock();
+  return wait_for(*turn, leads);
+}
+
+Result<void> Journal::end_part() {
+  std::unique_lock lock(mutex_);
+  const std::shared_ptr<Turn> turn = gathering_;
+  turn->ends_part = true;
+  const bool leads = !std::exchange(leading_, true);
+  lock.unlock();
+  return wait_for(*turn, leads);
+}
+
+Result<void> Journal::wait_for(Turn& turn, bool leads) {
+  while (turn.state != Turn::done) {
+    if (leads) {
+      lead();
+      continue;
+    }
+    turn.state.wait(Turn::gathering);
+    Turn::State wanted = Turn::wants_leader;
+    leads = turn.state.compare_exchange_strong(wanted, Turn::gathering);
+  }
+  if (turn.error.empty()) return {};
+  return failure(ErrorCode::transient, turn.error);
+}
+
+// Syncs what has gathered; then one of those who came meanwhile goes on.
+void Journal::lead() {
+  // Where there is more to do than processors, whoever is about to come comes first, and one
+  // sync does for many; else this costs nothing.
+  std::this_thread::yield();
+  std::unique_lock lock(mutex_);
+  const std::shared_ptr<Turn> turn = std::exchange(gathering_, std::make_shared<Turn>());
+  turn->error = write(lock, *turn);
+  turn->state = Turn::done;
+  turn->state.notify_all();
+  leading_ = !gathering_->records.empty() || gathering_->ends_part;
+  if (!leading_) return;
+  gathering_->state = Turn::wants_leader;
+  gathering_->state.notify_one();
+}
+
+// "" or what hindered it.
+std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn) {
+  const bool fits = offset_ + turn.length <= kPartSize && parts_.at(current_).is_clear;
+  if (failed_.empty() && !fits && !begin_part(lock)) return kTooSlow;
+  if (failed_.empty() && !turn.records.empty()) {
+    const Part& part = parts_.at(current_);
+    const std::uint64_t offset = std::exchange(offset_, offset_ + turn.length);
+    lock.unlock();
+    const int error_number = write_at(part.file, encode(turn.records, number_), offset);
+    lock.lock();
+    if (error_number != 0) fault(lock, trouble(part.path, error_number));
+  }
+  if (failed_.empty() && turn.ends_part && !begin_part(lock)) return kTooSlow;
+  return failed_;
+}
+
+// The other part, once it is clear. Only who leads.
+bool Journal::begin_part(std::unique_lock<std::mutex>& lock) {
+  const std::size_t full = current_;
+  const std::size_t next = 1 - full;
+  if (!cleared_.wait_for(lock, kPatienceWithDatabase, [&] { return parts_.at(next).is_clear; })) {
+    return false;
+  }
+  current_ = next;
+  ++number_;
+  if (std::exchange(offset_, 0) == 0) return true;
+  parts_.at(full).is_clear = false;
+  lock.unlock();
+  hooks_.full(full);
+  lock.lock();
+  return true;
+}
+
+void Journal::clear(std::size_t part) {
+  std::unique_lock lock(mutex_);
+  Part& cleared = parts_.at(part);
+  lock.unlock();
+  const int error_number = write_at(cleared.file, std::string(kHead, '\0'), 0);
+  lock.lock();
+  if (error_number != 0) return fault(lock, trouble(cleared.path, error_number));
+  cleared.is_clear = true;
+  cleared_.notify_all();
+}
+
+void Journal::fault(std::unique_lock<std::mutex>& lock, const std::string& reason) {
+  if (!failed_.empty()) return;
+  failed_ = reason;
+  lock.unlock();
+  if (hooks_.faulted) hooks_.faulted("journal: " + reason);
+  lock.lock();
+}
+
+}  // namespace sluice

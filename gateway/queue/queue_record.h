@@ -1,0 +1,22 @@
+// An instance that is delivered everywhere as the bytes of a record of the journal.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/queue/queue.h"
+
+namespace sluice {
+
+struct QueueRecord {
+  InstanceRow instance;
+  std::vector<DeliveryRow> deliveries;
+};
+
+// Of a delivery route, destination, reason and status: all of them are delivered.
+[[nodiscard]] std::string record_of(const QueueRecord& record);
+// Errors: corrupt, for what record_of() did not make.
+[[nodiscard]] Result<QueueRecord> record_from(std::string_view bytes);
+
+}  // namespace sluice
