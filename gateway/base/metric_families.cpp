@@ -11,6 +11,8 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
     {"process_start_time_seconds", Kind::gauge, "When the gateway was started, Unix time"},
     {"sluice_ack_seconds", Kind::histogram,
      "From the C-STORE-RQ, its command read, to its response written, by status"},
+    {"sluice_acknowledged_total", Kind::counter,
+     "Instances answered with success, and what made them safe"},
     {"sluice_age_alarms_total", Kind::counter, "Alarms for what waits or rests too long"},
     {"sluice_associations_ended_total", Kind::counter,
      "Associations of senders that ended, and how"},
@@ -42,6 +44,8 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
      "Associations that are open, received from senders and sent to destinations"},
     {"sluice_other_bytes_total", Kind::counter,
      "Instances with other bytes under a known SOP Instance UID"},
+    {"sluice_passed_on_total", Kind::counter,
+     "Instances of routes that keep nothing, answered by their destination"},
     {"sluice_queue_deliveries", Kind::gauge, "Deliveries that wait or rest"},
     {"sluice_queue_errors_total", Kind::counter, "Writes of the queue that failed"},
     {"sluice_queue_oldest_age_seconds", Kind::gauge,
@@ -54,6 +58,8 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
     {"sluice_spool_errors_total", Kind::counter, "Instances that the spool did not take"},
     {"sluice_sync_seconds", Kind::histogram, "How long the disk took to have it"},
     {"sluice_tls_connections_total", Kind::counter, "TLS connections of senders by version"},
+    {"sluice_unrecorded_total", Kind::counter,
+     "Instances that all destinations have and the queue could not note"},
     {"sluice_verdicts_total", Kind::counter, "What the filters of a route decided"},
 });
 

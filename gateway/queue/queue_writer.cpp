@@ -21,6 +21,11 @@ constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
 // spool that failed for good is not asked, and not logged about, all the time.
 constexpr std::chrono::seconds kNoteAgain{30};
 
+void note_sync(std::chrono::nanoseconds took) {
+  static const Histogram sync("sluice_sync_seconds", {{"what", "queue commit"}});
+  sync.observe(took);
+}
+
 Error faulted_error() {
   return {ErrorCode::transient, "queue failed on an earlier write; its log says why"};
 }
@@ -333,7 +338,9 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
     if (auto synced = sync_names(made); !synced) return synced;
   }
   is_doubtful_ = true;
+  const auto begun = std::chrono::steady_clock::now();
   if (auto committed = db_->run("COMMIT"); !committed) return committed;
+  if (durable) note_sync(std::chrono::steady_clock::now() - begun);
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();
