@@ -59,7 +59,7 @@ struct Series {
 std::size_t hash_of(std::string_view name, Labels labels) {
   constexpr std::hash<std::string_view> kHash;
   std::size_t hash = kHash(name);
-  for (const Label& label : labels) hash += kHash(label.name) ^ (kHash(label.value) << 1U);
+  for (const Label& label : labels) hash += kHash(label.name) ^ (3 * kHash(label.value));
   return hash;
 }
 
@@ -110,9 +110,8 @@ class Registry {
   std::vector<std::unique_ptr<Series>> all_;
 };
 
-// Never destroyed: what runs while the process ends may count still.
 Registry& registry() {
-  static Registry& all = *new Registry;
+  static Registry all;
   return all;
 }
 
@@ -122,7 +121,7 @@ struct OnDemand {
 };
 
 OnDemand& on_demand() {
-  static OnDemand& all = *new OnDemand;
+  static OnDemand all;
   return all;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -56,11 +57,32 @@ TEST(Counter, ThatIsKeptCountsWithTheOthers) {
   EXPECT_THAT(counters_text(), Not(HasSubstr("sluice_test_asked_for_total")));
 }
 
+// So many that each finds others where it is looked for.
+TEST(Counter, TellsThousandsOfSeriesApart) {
+  constexpr int kMany = 4000;
+  const auto for_each = [](auto use) {
+    for (int i = 0; i < kMany; ++i) {
+      const std::string one = std::to_string(i);
+      const std::string other = one + "x";
+      use("sluice_test_many_total", Labels{{"a", one}}, 1);
+      use("sluice_test_many_total", Labels{{"b", one}}, 2);
+      use("sluice_test_many_total", Labels{{"a", one}, {"b", one}}, 3);
+      use("sluice_test_many_total", Labels{{"a", one}, {"b", other}}, 4);
+      use("sluice_test_many_total", Labels{{"a", other}, {"b", one}}, 5);
+      use("sluice_test_more_total", Labels{{"a", one}}, 6);
+    }
+  };
+  for_each([](const char* name, Labels labels, std::uint64_t by) { count(name, labels, by); });
+  for_each([](const char* name, Labels labels, std::uint64_t by) {
+    EXPECT_EQ(counted(name, labels), by) << labels.begin()->value;
+  });
+}
+
 // Series are made while others are looked for.
 TEST(Counter, LosesNothingToOtherThreads) {
   constexpr int kThreads = 4;
   constexpr int kSeries = 200;
-  constexpr int kRounds = 20;
+  constexpr int kRounds = 100;
   std::vector<std::thread> threads;
   threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
@@ -68,6 +90,7 @@ TEST(Counter, LosesNothingToOtherThreads) {
       for (int round = 0; round < kRounds; ++round) {
         for (int series = 0; series < kSeries; ++series) {
           count("sluice_test_threads_total", {{"series", std::to_string(series)}});
+          count("sluice_test_threads_together_total");
         }
       }
       EXPECT_THAT(counters_text(), HasSubstr("sluice_test_threads_total{series=\"0\"}"));
@@ -78,6 +101,7 @@ TEST(Counter, LosesNothingToOtherThreads) {
     EXPECT_EQ(counted("sluice_test_threads_total", {{"series", std::to_string(series)}}),
               kThreads * kRounds);
   }
+  EXPECT_EQ(counted("sluice_test_threads_together_total"), kThreads * kRounds * kSeries);
 }
 
 TEST(Counter, EscapesWhatALabelMayHold) {

@@ -214,10 +214,10 @@ std::set<std::string> labels_of(const std::string& series) {
 
 // `series` without labels, and without what a histogram adds to its name.
 std::string family_of(const std::string& series, const std::map<std::string, Told>& table) {
-  const std::string name = series.substr(0, series.find('{'));
+  std::string name = series.substr(0, series.find('{'));
   for (const std::string suffix : {"_bucket", "_count", "_sum"}) {
     if (!name.ends_with(suffix)) continue;
-    const std::string family = name.substr(0, name.size() - suffix.size());
+    std::string family = name.substr(0, name.size() - suffix.size());
     if (table.contains(family) && table.at(family).type == "histogram") return family;
   }
   return name;
@@ -306,12 +306,13 @@ TEST(Health, IsGoodUntilTheGatewayDrains) {
   EXPECT_EQ(http_get(port, "/health").status, "200");
 
   // An instance that is under way keeps it draining.
-  const std::string data = small_data_set(kCtStorage, "1.2.3.12");
+  const std::string message = store_in_pieces(3, store_request(kCtStorage, "1.2.3.12"),
+                                              large_data_set(kCtStorage, "1.2.3.12"));
+  constexpr std::size_t kMost = 850'000;
   const RawPeer peer = RawPeer::connect(gateway.port());
   peer.send(RequestParts().bytes());
   ASSERT_THAT(peer.receive_pdu(), StartsWith("\2"));
-  peer.send(data_pdu(pdv(3, true, true, store_request(kCtStorage, "1.2.3.12"))));
-  peer.send(data_pdu(pdv(3, false, false, data.substr(0, 20))));
+  peer.send(message.substr(0, kMost));
   ASSERT_TRUE(wait_until([&] { return !gateway.spooled().empty(); }, kDeadline));
   gateway.ask_to_stop();
   HttpAnswer health;
@@ -323,7 +324,7 @@ TEST(Health, IsGoodUntilTheGatewayDrains) {
       kDeadline));
   EXPECT_THAT(health.body, HasSubstr("draining"));
   EXPECT_EQ(http_get(port, "/metrics").status, "200");
-  peer.send(data_pdu(pdv(3, false, true, data.substr(20))));
+  peer.send(message.substr(kMost));
   EXPECT_THAT(peer.receive_pdu(), StartsWith("\4"));
   EXPECT_EQ(gateway.wait(), 0) << gateway.log();
   EXPECT_THROW((void)RawPeer::connect(port), std::runtime_error);
