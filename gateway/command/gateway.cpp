@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gateway/audit/security_alerts.h"
+#include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/command/fault.h"
 #include "gateway/deliver/payload.h"
@@ -42,6 +43,7 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
   if (const auto started = gateway->start_network(std::move(inherited)); !started) {
     return tl::unexpected(started.error());
   }
+  if (const auto shown = gateway->show_metrics(); !shown) return tl::unexpected(shown.error());
   gateway->certificates_.look();
   if (gateway->recorder_) gateway->recorder_->application_started();
   return gateway;
@@ -178,6 +180,33 @@ Result<void> RunningGateway::start_network(std::vector<net::InheritedSocket> inh
   return {};
 }
 
+Result<void> RunningGateway::show_metrics() {
+  using std::chrono::system_clock;
+  set_gauge("sluice_build_info", {{"version", SLUICE_VERSION}}, 1);
+  set_gauge("process_start_time_seconds", {},
+            std::chrono::duration<double>(system_clock::now().time_since_epoch()).count());
+  if (!setup_.config.metrics) return {};
+  std::vector<std::string> names;
+  for (const config::Destination& each : setup_.config.destinations) names.push_back(each.name);
+  auto gauges = metrics::QueueGauges::open(queue_file(setup_.config), std::move(names));
+  if (!gauges) return tl::unexpected(gauges.error());
+  queue_gauges_ = std::move(*gauges);
+  auto endpoint = metrics::Endpoint::start(*setup_.config.metrics, [this] { return trouble(); });
+  if (!endpoint) return tl::unexpected(endpoint.error());
+  endpoint_ = std::move(*endpoint);
+  return {};
+}
+
+// Why nothing is accepted; "": it is. From the endpoint's thread.
+std::string RunningGateway::trouble() const {
+  if (draining_) return "draining: the gateway is about to end";
+  if (const auto fault = read_fault(setup_.config.gateway.data_dir)) {
+    return "storage faulted: " + *fault;
+  }
+  if (!spool_->is_faulted() && !queue_->is_faulted()) return "";
+  return "storage faulted: the log says why; the gateway must be restarted";
+}
+
 // Here and not where it happens: the store's thread may be there before the trail is.
 void RunningGateway::tell_fault() {
   if (!recorder_) return;
@@ -247,6 +276,7 @@ void RunningGateway::route_anew(const QueueEntry& entry) {
 }
 
 bool RunningGateway::stop() {
+  draining_ = true;
   const auto deadline = std::chrono::steady_clock::now() + setup_.config.gateway.drain_timeout;
   const auto left = [&] {
     return std::max(std::chrono::milliseconds(0),
@@ -265,6 +295,8 @@ bool RunningGateway::stop() {
     const auto now = std::chrono::steady_clock::now();
     ended = trail_->stop(std::max(deadline, now + kLeastAuditTime)) && ended;
   }
+  endpoint_.reset();
+  queue_gauges_.reset();
   log::info("stopped");
   return ended;
 }

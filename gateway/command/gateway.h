@@ -22,6 +22,8 @@
 #include "gateway/command/setup.h"
 #include "gateway/deliver/dispatcher.h"
 #include "gateway/ledger/ledger.h"
+#include "gateway/metrics/endpoint.h"
+#include "gateway/metrics/queue_gauges.h"
 #include "gateway/net/inherited_sockets.h"
 #include "gateway/queue/age_watch.h"
 #include "gateway/queue/queue.h"
@@ -63,6 +65,8 @@ class RunningGateway {
   void check_databases() noexcept;
   [[nodiscard]] Result<void> start_network(std::vector<net::InheritedSocket> inherited);
   [[nodiscard]] Result<void> open_audit();
+  [[nodiscard]] Result<void> show_metrics();
+  [[nodiscard]] std::string trouble() const;
   void report_differences() const;
   void tell_fault();
   void route_anew(const QueueEntry& entry);
@@ -82,6 +86,9 @@ class RunningGateway {
   std::chrono::steady_clock::time_point last_forgetting_{};
   std::atomic<bool> stopping_ = false;
   std::thread checking_;
+  std::atomic<bool> draining_ = false;
+  std::unique_ptr<metrics::QueueGauges> queue_gauges_;  // these two: only with [metrics], and
+  std::unique_ptr<metrics::Endpoint> endpoint_;         // the first to end
 };
 
 }  // namespace sluice::command

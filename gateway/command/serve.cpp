@@ -39,7 +39,7 @@ Result<void> make_data_dir(const std::string& path) {
 // than the usual soft limit, 1024: without this they would leave none for images.
 void raise_descriptor_limit(const config::Config& config) {
   constexpr std::size_t kEach = 3;     // socket, file, one of the other side's
-  constexpr std::size_t kOthers = 64;  // databases, log, listeners
+  constexpr std::size_t kOthers = 96;  // databases, log, listeners, who watches
   std::size_t wanted = net::Limits{}.half_open + kOthers +
                        kEach * static_cast<std::size_t>(config.gateway.max_associations);
   for (const config::Destination& destination : config.destinations) {

@@ -64,6 +64,9 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   config.routes = read_routes(
       read_required_tables(root, "route", "nothing would be delivered", mistakes), known, mistakes);
   if (auto audit = root.table("audit")) config.audit = read_audit(*audit);
+  if (auto metrics = root.table("metrics")) {
+    config.metrics = read_metrics(*metrics, config.listeners);
+  }
   root.finish();
   return config;
 }

@@ -163,6 +163,12 @@ struct Audit {
   std::uint64_t max_size = 256ULL << 20U;      // of what waits on disk
 };
 
+// [metrics]: where counters are shown over HTTP; see gateway/metrics/endpoint.h.
+struct Metrics {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 9464;
+};
+
 struct Config {
   Gateway gateway;
   std::vector<Listener> listeners;
@@ -170,12 +176,14 @@ struct Config {
   std::vector<Destination> destinations;
   std::vector<Route> routes;
   Audit audit;
+  std::optional<Metrics> metrics;  // nullopt: not shown
 };
 
 // Reads everything that stands in the file but the options of the filters and the
 // meaning of conditions, which the pipeline checks. Notes every mistake: unknown
 // keys, wrong types and ranges, names used twice or unknown, no listener, no
-// route, two listeners on one port. A relative data_dir counts from the working directory.
+// route, two listeners on one port, [metrics] being one. A relative data_dir counts from the
+// working directory.
 // The filters' options note their mistakes in `mistakes` later, so it must outlive them.
 [[nodiscard]] Config parse(std::string_view toml, Mistakes& mistakes);
 [[nodiscard]] Config load(const std::string& path, Mistakes& mistakes);

@@ -47,5 +47,7 @@ void read_access(Table& table, Listener& listener, const Mistakes& mistakes);
                                              const std::vector<std::string>& known,
                                              const Mistakes& mistakes);
 [[nodiscard]] Audit read_audit(Table& table);
+// `listeners`: whose ports are taken.
+[[nodiscard]] Metrics read_metrics(Table& table, const std::vector<Listener>& listeners);
 
 }  // namespace sluice::config

@@ -59,12 +59,6 @@ class Claimed {
   std::size_t next_ = 0;
 };
 
-// A label must stay bounded: a peer may answer with any of 65,536 statuses.
-std::string status_class(const std::string& status) {
-  if (status.empty()) return "none";
-  return status == "0000" ? status : status.substr(0, 2) + "xx";
-}
-
 void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
   const std::string status = outcome.status.empty() ? "none" : outcome.status;
   if (outcome.reason.empty()) {
@@ -106,7 +100,7 @@ void log_undelivered(const Outcome& outcome) {
 }  // namespace
 
 Lane::Lane(const config::Destination& destination, Services services)
-    : destination_(destination), services_(std::move(services)) {
+    : destination_(destination), services_(std::move(services)), counters_(destination) {
   for (int worker = 0; worker < destination.associations; ++worker) {
     auto sender = destination.scheme == "file"
                       ? make_folder_sender(destination)
@@ -304,7 +298,7 @@ void Lane::settle(const QueueEntry& entry, Relayed relayed) {
     case AttemptResult::not_now:
       return;  // it waits, and was not tried
     case AttemptResult::delivered:
-      return report(outcome_of(entry, relayed.attempt), relayed.attempt, relayed.bytes,
+      return report(entry, outcome_of(entry, relayed.attempt), relayed.attempt, relayed.bytes,
                     relayed.took);
     case AttemptResult::unanswered: {
       {
@@ -314,7 +308,7 @@ void Lane::settle(const QueueEntry& entry, Relayed relayed) {
       return services_.queue.wake();
     }
     default:
-      return record(entry, relayed.attempt);
+      return record(entry, relayed.attempt, relayed.bytes, relayed.took);
   }
 }
 
@@ -352,22 +346,18 @@ void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t
   outcome.reason = full_reason(attempt);
   services_.queue.finish(outcome);
   outcome.reason = attempt.reason;
-  report(outcome, attempt, bytes, took);
+  report(entry, outcome, attempt, bytes, took);
 }
 
-void Lane::report(const Outcome& outcome, const Attempt& attempt, std::uint64_t bytes,
-                  steady_clock::duration took) {
+void Lane::report(const QueueEntry& entry, const Outcome& outcome, const Attempt& attempt,
+                  std::uint64_t bytes, steady_clock::duration took) {
   if (!attempt.comment.empty()) {
     log::debug("comment of a destination", {{"id", outcome.instance_id},
                                             {"destination", outcome.destination},
                                             {"comment", attempt.comment}});
   }
-  const bool delivered = outcome.state == DeliveryState::delivered;
-  count("sluice_deliveries_total", {{"destination", destination_.name},
-                                    {"outcome", std::string(to_string(outcome.state))},
-                                    {"status", status_class(outcome.status)}});
-  if (delivered) {
-    count("sluice_delivered_bytes_total", {{"destination", destination_.name}}, bytes);
+  counters_.note(outcome, entry.instance.received_at, bytes, took);
+  if (outcome.state == DeliveryState::delivered) {
     log_delivered(outcome, bytes, std::chrono::duration_cast<milliseconds>(took));
   } else {
     log_undelivered(outcome);

@@ -31,6 +31,7 @@
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/lane_counters.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
 #include "gateway/deliver/sender_pool.h"
@@ -97,8 +98,8 @@ class Lane {
   void send(Sender& sender, const QueueEntry& entry);
   void record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t bytes = 0,
               std::chrono::steady_clock::duration took = {});
-  void report(const Outcome& outcome, const Attempt& attempt, std::uint64_t bytes,
-              std::chrono::steady_clock::duration took);
+  void report(const QueueEntry& entry, const Outcome& outcome, const Attempt& attempt,
+              std::uint64_t bytes, std::chrono::steady_clock::duration took);
   void raise_configuration_alarm(const Outcome& outcome);
   [[nodiscard]] Outcome outcome_of(const QueueEntry& entry, const Attempt& attempt);
 
@@ -111,6 +112,7 @@ class Lane {
 
   const config::Destination destination_;
   const Services services_;
+  const LaneCounters counters_;
   SenderPool senders_;
   std::vector<std::thread> threads_;
 

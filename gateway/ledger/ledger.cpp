@@ -185,7 +185,10 @@ class SqliteLedger final : public Ledger {
       const std::lock_guard state(state_mutex_);
       if (is_settled(wanted, epoch)) return settled(epoch);
     }
+    static const Histogram took("sluice_sync_seconds", {{"what", "ledger commit"}});
+    const auto begun = std::chrono::steady_clock::now();
     if (auto committed = run("COMMIT"); !committed) return committed;
+    took.observe(std::chrono::steady_clock::now() - begun);
     const std::lock_guard state(state_mutex_);
     durable_ = decided_;
     return {};

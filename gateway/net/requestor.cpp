@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "gateway/base/counter.h"
 #include "gateway/net/association.h"
 #include "gateway/net/connect.h"
 
@@ -35,11 +36,14 @@ bool says_stored(std::uint16_t status) {
 }  // namespace
 
 struct Requestor::State {
-  State(Association opened, milliseconds timeout)
-      : association(std::move(opened)), response_timeout(timeout) {}
+  State(Association opened, const RequestorOptions& options)
+      : association(std::move(opened)),
+        response_timeout(options.response_timeout),
+        presence("sluice_open_associations", {{"direction", "sent"}, {"name", options.name}}) {}
 
   Association association;
   milliseconds response_timeout;
+  Presence presence;
   bool open = true;
   // What answer() is to be to.
   struct Asked {
@@ -199,7 +203,7 @@ Result<Requestor> Requestor::open(const RequestorOptions& options) {
     if (tls != nullptr && tls->was_refused()) raise_alert(options, **connection);
     return failed_at(options, association.error());
   }
-  return Requestor(std::make_unique<State>(std::move(*association), options.response_timeout));
+  return Requestor(std::make_unique<State>(std::move(*association), options));
 }
 
 const std::vector<AcceptedContext>& Requestor::contexts() const {

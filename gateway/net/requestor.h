@@ -45,7 +45,7 @@ struct RequestorOptions {
   std::chrono::milliseconds response_timeout{60'000};
   std::string user_name;  // sent as user identity of type 1 (PS3.7 D.3.3.7); "": none is sent
   std::vector<ProposedContext> contexts;  // at most 128; ids are given in order
-  std::string name;                       // of the destination, for alerts
+  std::string name;                       // of the destination, for alerts and counters
   std::shared_ptr<TlsContext> tls;        // nullptr: plain TCP
   SecurityAlertHook security_alert;
 };

@@ -25,6 +25,11 @@ constexpr std::chrono::seconds kNoteAgain{30};
 constexpr std::chrono::milliseconds kGathering{10};
 constexpr std::size_t kGathered = 512;
 
+void note_sync(std::chrono::nanoseconds took) {
+  static const Histogram sync("sluice_sync_seconds", {{"what", "queue commit"}});
+  sync.observe(took);
+}
+
 Error faulted_error() {
   return {ErrorCode::transient, "queue failed on an earlier write; its log says why"};
 }
@@ -347,7 +352,9 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
     if (auto synced = sync_names(made); !synced) return synced;
   }
   is_doubtful_ = true;
+  const auto begun = std::chrono::steady_clock::now();
   if (auto committed = db_->run("COMMIT"); !committed) return committed;
+  if (durable) note_sync(std::chrono::steady_clock::now() - begun);
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();

@@ -1,6 +1,8 @@
 #include "gateway/receive/session.h"
 
+#include <array>
 #include <chrono>
+#include <cstdio>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -85,6 +87,16 @@ net::Received<void> read_into(DataSetReader& reader, Intake& intake) {
   }
 }
 
+// That a C-STORE was answered, and how long it took from its command on. The status may be
+// a destination's own, and a label must stay bounded.
+void note_answer(std::uint16_t status, std::chrono::steady_clock::duration took) {
+  static const Histogram success("sluice_ack_seconds", {{"status", "0000"}});
+  if (status == status::kSuccess) return success.observe(took);
+  std::array<char, 5> text{};  // "A7xx"
+  static_cast<void>(std::snprintf(text.data(), text.size(), "%02Xxx", status >> 8U));
+  Histogram("sluice_ack_seconds", {{"status", text.data()}}).observe(took);
+}
+
 }  // namespace
 
 Session::Session(const config::Gateway& gateway, const config::Listener& listener,
@@ -135,6 +147,8 @@ void Session::serve() {
                                      {"calling_ae_title", request_.calling_ae_title},
                                      {"called_ae_title", request_.called_ae_title},
                                      {"contexts", association->contexts().size()}});
+  const Presence open("sluice_open_associations",
+                      {{"direction", "received"}, {"name", listener_.name}});
   note_certificate();
   for (;;) {
     connection_->await_message();
@@ -230,6 +244,12 @@ Session::Handled Session::skip_data_set(net::Association& association,
 
 Session::Handled Session::store(net::Association& association,
                                 const net::ReceivedCommand& received) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto answer = [&](const Reply& reply) {
+    Handled answered = respond(association, received, reply);
+    if (answered) note_answer(reply.status, std::chrono::steady_clock::now() - begun);
+    return answered;
+  };
   const net::AcceptedContext* context = association.find_context(received.context_id);
   Reply refusal;
   if (context == nullptr || context->abstract_syntax == net::kVerificationSopClassUid) {
@@ -249,7 +269,7 @@ Session::Handled Session::store(net::Association& association,
     log::warning("C-STORE refused", {{"peer_address", connection_->peer_address()},
                                      {"calling_ae_title", request_.calling_ae_title},
                                      {"reason", refusal.comment}});
-    return respond(association, received, refusal);
+    return answer(refusal);
   }
   const Provenance provenance = this->provenance(received);
   Intake intake(services_, gateway_, provenance, context->transfer_syntax);
@@ -265,7 +285,7 @@ Session::Handled Session::store(net::Association& association,
   }
   const Reply reply = intake.finish();
   note_transfer(intake, provenance, reply);
-  return respond(association, received, reply);
+  return answer(reply);
 }
 
 // What cannot be read has no patient, and is told by log and counter only.

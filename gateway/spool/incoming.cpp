@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/spool/digest.h"
 #include "gateway/spool/spool.h"
@@ -25,6 +26,12 @@ std::string unfinished_name(const std::string& id) {
 }
 std::string finished_name(const std::string& id) {
   return id + ".dcm";
+}
+
+int sync_bytes(int file) {
+  static const Histogram took("sluice_sync_seconds", {{"what", "spool file"}});
+  const Timing timing(took);
+  return ::fdatasync(file);
 }
 
 }  // namespace
@@ -172,7 +179,7 @@ Result<StoredFile> Incoming::close() {
     return tl::unexpected(Spool::refusal());
   }
   if (auto flushed = flush(); !flushed) return tl::unexpected(flushed.error());
-  if (::fdatasync(file_.number()) != 0) return give_up("fdatasync", errno);
+  if (sync_bytes(file_.number()) != 0) return give_up("fdatasync", errno);
   if (const int error_number = file_.close(); error_number != 0) {
     return give_up("close", error_number);
   }

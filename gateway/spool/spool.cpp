@@ -231,7 +231,12 @@ Result<void> Spool::sync_directory() {
 }
 
 Result<void> Spool::sync_names() {
-  if (::fsync(directory_.number()) == 0) return {};
+  static const Histogram took("sluice_sync_seconds", {{"what", "spool folder"}});
+  const auto synced = [&] {
+    const Timing timing(took);
+    return ::fsync(directory_.number()) == 0;
+  }();
+  if (synced) return {};
   // Names of many files may be lost, and the next fsync may succeed all the same:
   // here a full disk is no excuse.
   const int error_number = errno;

@@ -95,6 +95,12 @@ TEST(ShippedFiles, FullConfigurationHoldsEveryKeyOfTheCode) {
     if (key == "tls") continue;  // only with another address
     EXPECT_THAT(destinations[0].keys(), Contains(key));
   }
+
+  auto metrics = root.table("metrics");
+  ASSERT_TRUE(metrics);
+  const auto metrics_keys = accepted_keys("[metrics]");
+  EXPECT_THAT(metrics_keys, Contains("port"));
+  for (const std::string& key : metrics_keys) EXPECT_THAT(metrics->keys(), Contains(key));
 }
 
 TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfTls) {
@@ -216,6 +222,12 @@ TEST_F(FullConfiguration, HoldsTheAuditTrailsDefaults) {
   ASSERT_EQ(shown.destinations.size(), 1U);
   EXPECT_EQ(shown.destinations[0].retry_min, AuditDestination().retry_min);
   EXPECT_EQ(shown.destinations[0].retry_max, AuditDestination().retry_max);
+}
+
+TEST_F(FullConfiguration, HoldsTheDefaultsOfMetrics) {
+  ASSERT_TRUE(config_.metrics);
+  EXPECT_EQ(config_.metrics->address, Metrics().address);
+  EXPECT_EQ(config_.metrics->port, Metrics().port);
 }
 
 TEST_F(FullConfiguration, HoldsTheRoutesDefaults) {
