@@ -55,16 +55,22 @@ std::string encode(std::span<const std::string> records, std::uint64_t turn) {
   return bytes;
 }
 
-// Errno where it fails, and 0.
-int write_at(int file, std::string_view bytes, std::uint64_t offset) {
+struct Written {
+  int error_number = 0;
+  bool is_doubtful = false;  // what reached the disk is not known
+};
+
+// A disk without room, which a file of one size does not need on most file systems, leaves
+// what is synced as it was.
+Written write_at(int file, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
+    if (written < 0) return {errno, errno != ENOSPC && errno != EDQUOT};
     bytes.remove_prefix(static_cast<std::size_t>(written));
     offset += static_cast<std::uint64_t>(written);
   }
-  return ::fdatasync(file) == 0 ? 0 : errno;
+  return ::fdatasync(file) == 0 ? Written{} : Written{errno, true};
 }
 
 std::string trouble(const std::string& path, int error_number) {
@@ -102,7 +108,7 @@ Result<void> Journal::open_part(Part& part, std::string path) {
   part.file = ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (part.file < 0) return failure(ErrorCode::transient, trouble(part.path, errno));
   if (::lseek(part.file, 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
-  int error_number = write_at(part.file, std::string(kPartSize, '\0'), 0);
+  int error_number = write_at(part.file, std::string(kPartSize, '\0'), 0).error_number;
   if (error_number == 0) {
     error_number = sync_folder(part.path.substr(0, part.path.rfind('/') + 1) + ".");
   }
@@ -186,11 +192,14 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn)
   if (failed_.empty() && !fits && !begin_part(lock)) return kTooSlow;
   if (failed_.empty() && !turn.records.empty()) {
     const Part& part = parts_.at(current_);
-    const std::uint64_t offset = std::exchange(offset_, offset_ + turn.length);
+    const std::uint64_t offset = offset_;
     lock.unlock();
-    const int error_number = write_at(part.file, encode(turn.records, number_), offset);
+    const Written written = write_at(part.file, encode(turn.records, number_), offset);
     lock.lock();
-    if (error_number != 0) fault(lock, trouble(part.path, error_number));
+    const std::string why = trouble(part.path, written.error_number);
+    if (written.is_doubtful) fault(lock, why);
+    if (written.error_number != 0) return why;
+    offset_ += turn.length;
   }
   if (failed_.empty() && turn.ends_part && !begin_part(lock)) return kTooSlow;
   return failed_;
@@ -200,9 +209,9 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn)
 bool Journal::begin_part(std::unique_lock<std::mutex>& lock) {
   const std::size_t full = current_;
   const std::size_t next = 1 - full;
-  if (!cleared_.wait_for(lock, kPatienceWithDatabase, [&] { return parts_.at(next).is_clear; })) {
-    return false;
-  }
+  const auto patience = late_ ? std::chrono::seconds(0) : kPatienceWithDatabase;
+  late_ = !cleared_.wait_for(lock, patience, [&] { return parts_.at(next).is_clear; });
+  if (late_) return false;
   current_ = next;
   ++number_;
   if (std::exchange(offset_, 0) == 0) return true;
@@ -217,9 +226,14 @@ void Journal::clear(std::size_t part) {
   std::unique_lock lock(mutex_);
   Part& cleared = parts_.at(part);
   lock.unlock();
-  const int error_number = write_at(cleared.file, std::string(kHead, '\0'), 0);
+  const Written written = write_at(cleared.file, std::string(kHead, '\0'), 0);
   lock.lock();
-  if (error_number != 0) return fault(lock, trouble(cleared.path, error_number));
+  if (written.is_doubtful) return fault(lock, trouble(cleared.path, written.error_number));
+  if (written.error_number != 0) {
+    failed_ = trouble(cleared.path, written.error_number);  // no fault; the next start clears it
+    return;
+  }
+  late_ = false;
   cleared.is_clear = true;
   cleared_.notify_all();
 }

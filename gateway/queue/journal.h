@@ -90,6 +90,7 @@ class Journal {
   std::uint64_t offset_ = 0;  // in the current part
   std::uint64_t number_ = 0;  // of its turn
   bool leading_ = false;      // somebody is
+  bool late_ = false;         // the database did not clear a part in time
   std::shared_ptr<Turn> gathering_ = std::make_shared<Turn>();
   std::string failed_;  // "": it works
 };

@@ -10,8 +10,7 @@
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
-#include "gateway/queue/journal.h"
-#include "gateway/queue/queue_record.h"
+#include "gateway/queue/delivered_rows.h"
 #include "gateway/queue/queue_rows.h"
 #include "gateway/queue/queue_writer.h"
 #include "gateway/queue/work_signal.h"
@@ -25,8 +24,8 @@ using sqlite::Connection;
 // once, and one claim must not hold up the others.
 constexpr std::size_t kDueAtOnce = 1000;
 constexpr std::size_t kForgottenAtOnce = 500;
-// Delivered ones that are in the journal and wait for a commit.
-constexpr int kMostJournalled = 8000;
+// Another with the same UID ends soon, unless the disk is in trouble.
+constexpr std::chrono::seconds kOtherSender{10};
 // Notes that wait for a commit: while nothing can be written they must not gather.
 constexpr int kMostUnwritten = 1000;
 
@@ -62,8 +61,10 @@ class SqliteQueue final : public Queue {
                          .names = instance.has_file});
   }
 
-  UidClaims::Claim claim_uid(const std::string& sop_instance_uid) override {
-    return claims_.claim(sop_instance_uid);
+  Result<UidClaims::Claim> claim_uid(const std::string& sop_instance_uid) override {
+    auto claim = claims_.claim(sop_instance_uid, std::chrono::steady_clock::now() + kOtherSender);
+    if (claim) return std::move(*claim);
+    return failure(ErrorCode::transient, "the same instance is being stored for too long");
   }
 
   Result<bool> knows_uid(std::string_view sop_instance_uid) override {
@@ -99,26 +100,8 @@ class SqliteQueue final : public Queue {
   Result<void> add_delivered(const InstanceRow& instance,
                              const std::vector<DeliveryRow>& deliveries,
                              UidClaims::Claim claim) override {
-    if (journal_ == nullptr) return add(instance, deliveries);
-    if (journalled_.fetch_add(1) >= kMostJournalled) {
-      --journalled_;
-      return failure(ErrorCode::transient, "the queue does not keep up");
-    }
-    // The database first: a part of the journal is cleared only when it has all of it.
-    const auto held = std::make_shared<UidClaims::Claim>(std::move(claim));
-    writer_->post({.apply =
-                       [this, instance, deliveries, held](Connection& db, Effects& effects) {
-                         effects.signals.emplace_back([this, held](WorkSignal&) {
-                           --journalled_;
-                           held->release();
-                         });
-                         effects.note_done(instance);
-                         return rows::add(db, instance, deliveries, now(), effects.totals);
-                       },
-                   .durable = false,
-                   .lazy = true});
-    if (journal_->append(record_of({instance, deliveries}))) return {};
-    return writer_->flush();
+    if (delivered_ == nullptr) return add(instance, deliveries);
+    return delivered_->add(instance, deliveries, std::move(claim));
   }
 
   void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) override {
@@ -316,11 +299,8 @@ class SqliteQueue final : public Queue {
 
   // In small transactions: years of history must not keep a sender waiting.
   Result<std::size_t> forget_before(Time time) override {
-    // What is forgotten must not come back by the journal.
-    if (journal_ != nullptr) {
-      auto ended = journal_->end_part();
-      if (ended) ended = writer_->flush();
-      if (!ended) return tl::unexpected(ended.error());
+    if (delivered_ != nullptr) {
+      if (auto settled = delivered_->settle(); !settled) return tl::unexpected(settled.error());
     }
     std::size_t forgotten = 0;
     auto refused = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
@@ -348,63 +328,22 @@ class SqliteQueue final : public Queue {
 
   bool is_faulted() const override { return writer_->is_faulted(); }
 
-  // Rows of the journal that the database has not got go there first. Without a journal, on a
-  // disk without room for one, everything goes the long way.
   [[nodiscard]] Result<void> open_journal(const std::string& path,
                                           std::function<void(const std::string&)> faulted) {
-    auto opened = Journal::open(
-        path + "-journal",
-        {.full = [this](std::size_t part) { clear(part); }, .faulted = std::move(faulted)});
-    if (!opened) {
-      log::warning("no journal: every instance waits for a commit of the queue",
-                   {{"reason", opened.error().message}});
-      return {};
-    }
-    if (auto replayed = replay((*opened)->left()); !replayed) return replayed;
-    journal_ = std::move(*opened);
-    journal_->clear(0);
-    journal_->clear(1);
+    auto opened = DeliveredRows::open(path, *writer_, std::move(faulted));
+    if (!opened) return tl::unexpected(opened.error());
+    delivered_ = std::move(*opened);
     return {};
   }
 
   ~SqliteQueue() override {
-    if (journal_ == nullptr) return;
-    // Else the next start finds it again.
-    if (const auto ended = journal_->end_part(); !ended) {
-      log::warning("the journal is kept", {{"reason", ended.error().message}});
+    if (delivered_ == nullptr) return;
+    if (const auto settled = delivered_->settle(); !settled) {
+      log::warning("the journal is kept for the next start", {{"reason", settled.error().message}});
     }
   }
 
  private:
-  [[nodiscard]] Result<void> replay(const std::vector<std::string>& records) {
-    std::size_t added = 0;
-    auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
-      added = 0;
-      for (const std::string& bytes : records) {
-        const auto record = record_from(bytes);
-        if (!record) return tl::unexpected(record.error());
-        const auto known = rows::has_instance(db, record->instance.id);
-        if (!known) return tl::unexpected(known.error());
-        if (*known) continue;
-        auto row = rows::add(db, record->instance, record->deliveries, now(), effects.totals);
-        if (!row) return row;
-        effects.note_done(record->instance);
-        ++added;
-      }
-      return {};
-    }});
-    if (done && added > 0) log::info("journal replayed", {{"instances", added}});
-    return done;
-  }
-
-  // Behind all that was posted before.
-  void clear(std::size_t part) {
-    writer_->post({.apply = [this, part](Connection&, Effects& effects) -> Result<void> {
-      effects.signals.emplace_back([this, part](WorkSignal&) { journal_->clear(part); });
-      return {};
-    }});
-  }
-
   // Else it is forgotten, and counted.
   bool may_note(const char* counter) {
     if (unwritten_.fetch_add(1) < kMostUnwritten) return true;
@@ -431,8 +370,7 @@ class SqliteQueue final : public Queue {
     return {};
   }
 
-  std::atomic<int> unwritten_ = 0;   // notes
-  std::atomic<int> journalled_ = 0;  // in the journal, and not in the database
+  std::atomic<int> unwritten_ = 0;  // notes
   WorkSignal signal_;
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;
@@ -440,8 +378,8 @@ class SqliteQueue final : public Queue {
   // Apart from reading_: each instance that comes asks, and a long list must not stop it.
   std::mutex looking_mutex_;
   std::unique_ptr<Connection> looking_;
-  std::unique_ptr<Journal> journal_;
-  std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses all of these
+  std::unique_ptr<DeliveredRows> delivered_;  // nullptr: no journal
+  std::unique_ptr<QueueWriter> writer_;       // destroyed first: its thread uses all of these
 };
 
 }  // namespace

@@ -158,8 +158,8 @@ class Queue {
   virtual ~Queue() = default;
 
   // Until it ends, nobody else adds an instance under this SOP Instance UID, as long as all
-  // who add claim first. Waits for another.
-  [[nodiscard]] virtual UidClaims::Claim claim_uid(const std::string& sop_instance_uid) = 0;
+  // who add claim first. Waits for another. Errors: transient, when that one takes too long.
+  [[nodiscard]] virtual Result<UidClaims::Claim> claim_uid(const std::string& sop_instance_uid) = 0;
   // Whether the history has an instance with this SOP Instance UID. Errors: transient.
   [[nodiscard]] virtual Result<bool> knows_uid(std::string_view sop_instance_uid) = 0;
 

@@ -460,6 +460,12 @@ Result<std::vector<std::string>> superfluous_files(Connection& db) {
                   "('delivered', 'dropped', 'discarded'))");
 }
 
+Result<void> touch(Connection& db) {
+  // Written whatever it was before.
+  static const std::string sql = "PRAGMA user_version = " + std::to_string(kFormat.version());
+  return db.run_script(sql);
+}
+
 Result<void> note_file_removed(Connection& db, std::string_view instance_id) {
   return db.run("UPDATE instances SET file = 0 WHERE id = ?", {instance_id});
 }

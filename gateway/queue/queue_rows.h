@@ -163,6 +163,8 @@ struct AddedRows {
                                                  Totals& totals);
 // Whether the history has an instance with this UID.
 [[nodiscard]] Result<bool> is_known(Connection& db, std::string_view sop_instance_uid);
+// Changes the file, and nothing in it.
+[[nodiscard]] Result<void> touch(Connection& db);
 [[nodiscard]] Result<bool> has_instance(Connection& db, std::string_view id);
 // Changes instance and deliveries as the rules say when another holds its UID with other
 // bytes. `sequence` is its own; 0: it has none yet.

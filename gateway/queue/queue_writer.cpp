@@ -351,10 +351,16 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   if (names || notes) {
     if (auto synced = sync_names(made); !synced) return synced;
   }
+  // What was committed without a sync is to be durable with this, too; a transaction that
+  // changes nothing is not synced.
+  if (durable && has_unsynced_) {
+    if (auto touched = rows::touch(*db_); !touched) return touched;
+  }
   is_doubtful_ = true;
   const auto begun = std::chrono::steady_clock::now();
   if (auto committed = db_->run("COMMIT"); !committed) return committed;
   if (durable) note_sync(std::chrono::steady_clock::now() - begun);
+  has_unsynced_ = !durable;
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();

@@ -175,8 +175,9 @@ class QueueWriter {
   std::chrono::steady_clock::time_point last_note_;
   std::int64_t data_version_ = 0;
   std::chrono::steady_clock::time_point last_look_;
-  bool is_durable_ = true;    // how PRAGMA synchronous stands
-  bool is_doubtful_ = false;  // a failure may be one of the disk
+  bool is_durable_ = true;     // how PRAGMA synchronous stands
+  bool has_unsynced_ = false;  // commits that a power cut would undo
+  bool is_doubtful_ = false;   // a failure may be one of the disk
   std::optional<DiskReserve> reserve_;
 
   std::atomic<bool> faulted_ = false;

@@ -1,14 +1,16 @@
 // Who adds an instance under which SOP Instance UID at this moment: one at a time, so that
 // nobody decides by a history in which another's instance is missing still.
 //
-//   const auto claim = claims.claim(uid);   // waits for another
+//   const auto claim = claims.claim(uid, until);   // waits for another; nullopt: it lasts
 //   ... the history is asked, the instance is relayed, its rows are added ...
 //
 // Safe from any thread. It must outlive its claims.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -35,12 +37,13 @@ class UidClaims {
     const std::string* uid_;  // in the set, whose elements stay where they are
   };
 
-  [[nodiscard]] Claim claim(const std::string& uid) {
+  [[nodiscard]] std::optional<Claim> claim(const std::string& uid,
+                                           std::chrono::steady_clock::time_point until) {
     std::unique_lock lock(mutex_);
     for (;;) {
       const auto [place, is_new] = claimed_.insert(uid);
-      if (is_new) return {*this, &*place};
-      released_.wait(lock);
+      if (is_new) return Claim(*this, &*place);
+      if (released_.wait_until(lock, until) == std::cv_status::timeout) return std::nullopt;
     }
   }
 

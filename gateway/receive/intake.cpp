@@ -239,10 +239,11 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
   }
   if (std::all_of(deliveries.begin(), deliveries.end(), is_final)) outcome_ = "dropped";
   auto claim = services_.queue.claim_uid(provenance_.sop_instance_uid);
+  if (!claim) return refused_by("queue", claim.error());
   auto same_uid = rules(incoming_->as_received());
   if (!same_uid) return refused_by("ledger", same_uid.error());
   if (auto relayed = relay(header, decision, deliveries, *same_uid)) {
-    return keep_relayed(header, *relayed, std::move(claim));
+    return keep_relayed(header, *relayed, std::move(*claim));
   }
   const auto stored = incoming_->close();
   if (!stored) return {status::kOutOfResources, stored.error().message};

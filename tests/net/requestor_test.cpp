@@ -26,13 +26,17 @@ class WaitingSource : public DataSource {
  public:
   explicit WaitingSource(std::future<void> event) : event_(std::move(event)) {}
   Result<std::size_t> read(std::span<std::byte> buffer) override {
-    event_.wait();
-    return source_.read(buffer);
+    if (read_ >= kAtOnce) event_.wait();
+    const auto length = source_.read(buffer);
+    read_ += length.value_or(0);
+    return length;
   }
 
  private:
+  static constexpr std::size_t kAtOnce = 40'000;  // some PDUs
   std::future<void> event_;
-  StringSource source_{std::string(3000, 'x')};
+  std::size_t read_ = 0;
+  StringSource source_{std::string(100'000, 'x')};
 };
 
 TEST(Requestor, StoresIntoARealPacs) {
@@ -165,7 +169,9 @@ TEST(Requestor, TakesARefusalBeforeTheDataSetIsSentButNoSuccess) {
       answered.set_value();
       while (!raw.receive_pdu().empty()) continue;
     });
-    auto requestor = Requestor::open(options(peer.port()));
+    RequestorOptions small = options(peer.port());
+    small.max_pdu = 16'384;
+    auto requestor = Requestor::open(small);
     ASSERT_TRUE(requestor);
     WaitingSource source(answered.get_future());
     const auto response = requestor->store(1, kCtStorage, kInstance, source);
@@ -230,8 +236,7 @@ TEST(Requestor, APeerThatDoesNotReadEndsAtTheDeadline) {
 TEST(Requestor, AnErrorOfTheSourceAborts) {
   Script peer([](RawPeer& raw) {
     accept_all(raw);
-    static_cast<void>(raw.receive_pdu());
-    EXPECT_EQ(raw.receive(10), abort_pdu(0, 0));
+    EXPECT_EQ(raw.receive(10), abort_pdu(0, 0)) << "the command leaves with the first data";
   });
   auto requestor = Requestor::open(options(peer.port()));
   ASSERT_TRUE(requestor);

@@ -52,7 +52,9 @@ class FakeQueue : public Queue {
     return Added{};
   }
   UidClaims claims;
-  UidClaims::Claim claim_uid(const std::string& uid) override { return claims.claim(uid); }
+  Result<UidClaims::Claim> claim_uid(const std::string& uid) override {
+    return std::move(*claims.claim(uid, std::chrono::steady_clock::time_point::max()));
+  }
   Result<bool> knows_uid(std::string_view) override { return false; }
   bool has_work(std::string_view) override { return true; }
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }

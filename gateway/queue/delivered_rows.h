@@ -1,0 +1,47 @@
+// Rows of instances that were delivered before they needed a file: durable by the journal at
+// once, in the database with the next large commit. What the journal has and the database has
+// not goes there at the start.
+//
+// Safe from any thread. The writer outlives its use; writes that it was given refer to this,
+// which must be there when it ends.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/queue/journal.h"
+#include "gateway/queue/queue.h"
+#include "gateway/queue/queue_writer.h"
+
+namespace sluice {
+
+class DeliveredRows {
+ public:
+  // nullptr on a disk without room for a journal: then everything goes the long way. Errors:
+  // of the database; corrupt, for a record that nobody can read.
+  [[nodiscard]] static Result<std::unique_ptr<DeliveredRows>> open(
+      const std::string& database, QueueWriter& writer,
+      std::function<void(const std::string& reason)> faulted);
+
+  // As Queue::add_delivered().
+  [[nodiscard]] Result<void> add(const InstanceRow& instance,
+                                 const std::vector<DeliveryRow>& deliveries,
+                                 UidClaims::Claim claim);
+
+  // All of it is durable in the database, and nothing in the journal.
+  [[nodiscard]] Result<void> settle();
+
+ private:
+  explicit DeliveredRows(QueueWriter& writer) : writer_(writer) {}
+  [[nodiscard]] Result<void> replay();
+  void give_over(std::size_t part);
+
+  QueueWriter& writer_;
+  std::unique_ptr<Journal> journal_;
+  std::atomic<int> waiting_ = 0;  // in the journal, and not in the database
+};
+
+}  // namespace sluice

@@ -1,0 +1,277 @@
+// Rows that are durable before the database has them.
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gateway/queue/journal.h"
+#include "gateway/queue/queue_record.h"
+#include "tests/queue/queue_rows_for_test.h"
+#include "tests/support/failing_calls.h"
+#include "tests/support/temporary_folder.h"
+
+namespace sluice {
+namespace {
+
+using test::Call;
+using test::FailingCall;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+std::unique_ptr<Journal> open_journal(const std::string& path, Journal::Hooks hooks = {}) {
+  auto journal = Journal::open(path, std::move(hooks));
+  if (!journal) throw std::runtime_error(journal.error().message);
+  return std::move(*journal);
+}
+
+// As long as a row is, and known by its number.
+std::string record(int number) {
+  return "record " + std::to_string(number) + std::string(500, ' ');
+}
+
+TEST(Journal, GivesBackWhatWasAppendedUntilItIsCleared) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("journal");
+  {
+    const auto journal = open_journal(path);
+    EXPECT_THAT(journal->left(), IsEmpty());
+    ASSERT_TRUE(journal->append("one"));
+    ASSERT_TRUE(journal->append(""));
+    ASSERT_TRUE(journal->append("three"));
+  }
+  {
+    const auto journal = open_journal(path);
+    EXPECT_THAT(journal->left(), ElementsAre("one", "", "three"));
+    journal->clear(0);
+    journal->clear(1);
+    ASSERT_TRUE(journal->append("four")) << "shorter than what was there";
+  }
+  EXPECT_THAT(open_journal(path)->left(), ElementsAre("four"));
+}
+
+// As a power cut leaves it: what was acknowledged is there, and nothing torn is.
+TEST(Journal, HasAllThatWasAppendedAfterACut) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("journal");
+  for (int number = 0; number < 5; ++number) ASSERT_TRUE(open_journal(path)) << number;
+  {
+    const auto journal = open_journal(path);
+    for (int number = 0; number < 5; ++number) ASSERT_TRUE(journal->append(record(number)));
+  }
+  std::ifstream in(path + "-0", std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t each = 20 + record(0).size();
+  for (const std::size_t torn : {each - 1, each, 3 * each + 7, 5 * each}) {
+    std::string bytes = whole;
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(torn), bytes.end(), '\0');
+    std::ofstream(path + "-0", std::ios::binary) << bytes;
+    EXPECT_THAT(open_journal(path)->left(), SizeIs(torn / each)) << torn;
+  }
+}
+
+TEST(Journal, TakesAFlippedBitForItsEnd) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("journal");
+  {
+    const auto journal = open_journal(path);
+    for (int number = 0; number < 3; ++number) ASSERT_TRUE(journal->append(record(number)));
+  }
+  std::fstream file(path + "-0", std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(static_cast<std::streamoff>(20 + record(0).size() + 30));
+  file.put('!');
+  file.close();
+  EXPECT_THAT(open_journal(path)->left(), ElementsAre(record(0)));
+}
+
+TEST(Journal, WritesItsPartsInTurnsAndWaitsForTheirClearing) {
+  const test::TemporaryFolder folder;
+  std::atomic<int> full = 0;
+  Journal* self = nullptr;
+  const auto journal = open_journal(folder.path("journal"), {.full =
+                                                                 [&](std::size_t part) {
+                                                                   ++full;
+                                                                   self->clear(part);
+                                                                 },
+                                                             .faulted = {}});
+  self = journal.get();
+  constexpr int kThreads = 4;
+  constexpr int kEach = 2500;  // some 5 MB in parts of 1
+  std::vector<std::thread> threads;
+  std::atomic<int> failed = 0;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int n = 0; n < kEach; ++n) failed += journal->append(record(n)) ? 0 : 1;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_GE(full, 4);
+  EXPECT_LE(full, 6);
+  ASSERT_TRUE(journal->end_part());
+  EXPECT_THAT(open_journal(folder.path("journal"))->left(), IsEmpty()) << "all was cleared";
+}
+
+TEST(Journal, FailsForGoodWithItsDisk) {
+  const test::TemporaryFolder folder;
+  std::string reason;
+  const auto journal =
+      open_journal(folder.path("journal"),
+                   {.full = {}, .faulted = [&](const std::string& why) { reason = why; }});
+  ASSERT_TRUE(journal->append("good"));
+  {
+    const FailingCall failing(Call::fdatasync, EIO);
+    EXPECT_FALSE(journal->append("lost"));
+    EXPECT_TRUE(failing.fired());
+  }
+  EXPECT_THAT(reason, ::testing::HasSubstr("Input/output error"));
+  EXPECT_FALSE(journal->append("not believed")) << "the disk answers again";
+}
+
+TEST(QueueRecord, SaysWhatARowSays) {
+  InstanceRow row = test::instance("a");
+  row.user_name = "someone";
+  row.irregular_tags = "(0008,0016) twice";
+  DeliveryRow delivery = test::delivery("pacs", DeliveryState::delivered);
+  delivery.status = "B000";
+  delivery.reason = "warning\n\0x";
+  const std::string bytes = record_of({row, {delivery, test::delivery("archive")}});
+  const auto read = record_from(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(record_of(*read), bytes);
+  EXPECT_EQ(read->instance.digest, row.digest);
+  EXPECT_EQ(read->instance.data_set_length, row.data_set_length);
+  EXPECT_EQ(read->instance.received_at, row.received_at);
+  ASSERT_THAT(read->deliveries, SizeIs(2));
+  EXPECT_EQ(read->deliveries[0].status, "B000");
+  EXPECT_EQ(read->deliveries[1].destination, "archive");
+  for (std::size_t length = 0; length < bytes.size(); ++length) {
+    EXPECT_FALSE(record_from(std::string_view(bytes).substr(0, length))) << length;
+  }
+  EXPECT_FALSE(record_from(bytes + "x"));
+}
+
+UidClaims::Claim claim_of(Queue& queue, const InstanceRow& row) {
+  return std::move(*queue.claim_uid(row.sop_instance_uid));
+}
+
+InstanceRow without_file(const std::string& id) {
+  InstanceRow row = test::instance(id);
+  row.has_file = false;
+  return row;
+}
+
+const std::vector<DeliveryRow>& delivered() {
+  static const std::vector<DeliveryRow> rows = {test::delivery("pacs", DeliveryState::delivered)};
+  return rows;
+}
+
+// Says each id once it is acknowledged, until it is killed.
+[[noreturn]] void add_for_ever(const std::string& path, int said) {
+  const auto queue = test::open_queue(path);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int n = 0;; ++n) {
+        const InstanceRow row = without_file(std::to_string(t) + "-" + std::to_string(n));
+        if (!queue->add_delivered(row, delivered(), claim_of(*queue, row))) ::_exit(1);
+        const std::string line = row.id + "\n";
+        if (::write(said, line.data(), line.size()) < 0) ::_exit(1);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ::_exit(1);
+}
+
+TEST(DeliveredRows, AreThereAfterAKill) {
+  for (const long lines_before_kill : {1L, 60L, 6000L}) {
+    const test::TemporaryFolder folder;
+    int said[2] = {-1, -1};
+    ASSERT_EQ(::pipe(said), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) add_for_ever(folder.path("q"), said[1]);
+    ::close(said[1]);
+    std::string text;
+    char buffer[4096];
+    bool killed = false;
+    for (ssize_t got = 1; got > 0;) {
+      got = ::read(said[0], buffer, sizeof buffer);
+      if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+      if (!killed && std::count(text.begin(), text.end(), '\n') >= lines_before_kill) {
+        killed = ::kill(child, SIGKILL) == 0;
+      }
+    }
+    ::close(said[0]);
+    ::waitpid(child, nullptr, 0);
+    ASSERT_TRUE(killed);
+    const auto queue = test::open_queue(folder.path("q"));
+    QueueFilter all;
+    all.limit = 1'000'000;
+    const auto entries = queue->list(all);
+    ASSERT_TRUE(entries);
+    std::set<std::string> known;
+    for (const QueueEntry& entry : *entries) known.insert(entry.instance.id);
+    EXPECT_THAT(*entries, SizeIs(known.size())) << "each once";
+    std::istringstream lines(text.substr(0, text.rfind('\n') + 1));
+    for (std::string id; lines >> id;) EXPECT_TRUE(known.contains(id)) << id;
+    const auto sums = queue->sums();
+    EXPECT_TRUE(sums->add_up());
+    EXPECT_EQ(sums->instances.finished, known.size());
+  }
+}
+
+TEST(DeliveredRows, AreKnownToWhoeverComesWithTheSameUid) {
+  const test::TemporaryFolder folder;
+  const auto queue = test::open_queue(folder.path("q"));
+  for (int n = 0; n < 50; ++n) {
+    const InstanceRow row = without_file(std::to_string(n));
+    ASSERT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+    const auto claim = claim_of(*queue, row);  // until the row is in the database
+    EXPECT_TRUE(*queue->knows_uid(row.sop_instance_uid));
+  }
+}
+
+TEST(DeliveredRows, DoNotComeBackOnceTheyAreForgotten) {
+  const test::TemporaryFolder folder;
+  {
+    const auto queue = test::open_queue(folder.path("q"));
+    const InstanceRow row = without_file("old");
+    ASSERT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+    EXPECT_EQ(*queue->forget_before(std::chrono::system_clock::now()), 1U);
+    // As after a kill: with what the journal has now.
+    std::filesystem::create_directory(folder.path("copy"));
+    for (const char* file : {"q", "q-wal", "q-journal-0", "q-journal-1"}) {
+      std::filesystem::copy_file(folder.path(file), folder.path("copy/" + std::string(file)));
+    }
+  }
+  const auto queue = test::open_queue(folder.path("copy/q"));
+  EXPECT_THAT(*queue->list({}), IsEmpty());
+  EXPECT_TRUE(queue->sums()->add_up());
+}
+
+TEST(DeliveredRows, GoTheLongWayWhenTheJournalFails) {
+  const test::TemporaryFolder folder;
+  const auto queue = test::open_queue(folder.path("q"));
+  const FailingCall failing(Call::fdatasync, EIO, 1, false, "journal");
+  const InstanceRow row = without_file("a");
+  EXPECT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+  EXPECT_TRUE(failing.fired());
+  EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::delivered);
+}
+
+}  // namespace
+}  // namespace sluice
