@@ -60,6 +60,7 @@ struct Written {
   bool is_doubtful = false;  // what reached the disk is not known
 };
 
+// With the sync, which the file was opened for: one call, and faster than fdatasync behind it.
 // A disk without room, which a file of one size does not need on most file systems, leaves
 // what is synced as it was.
 Written write_at(int file, std::string_view bytes, std::uint64_t offset) {
@@ -70,7 +71,7 @@ Written write_at(int file, std::string_view bytes, std::uint64_t offset) {
     bytes.remove_prefix(static_cast<std::size_t>(written));
     offset += static_cast<std::uint64_t>(written);
   }
-  return ::fdatasync(file) == 0 ? Written{} : Written{errno, true};
+  return {};
 }
 
 std::string trouble(const std::string& path, int error_number) {
@@ -105,7 +106,7 @@ Journal::~Journal() {
 // Zeros all over: a file that is only allocated costs more at each first sync.
 Result<void> Journal::open_part(Part& part, std::string path) {
   part.path = std::move(path);
-  part.file = ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  part.file = ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0600);
   if (part.file < 0) return failure(ErrorCode::transient, trouble(part.path, errno));
   if (::lseek(part.file, 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
   int error_number = write_at(part.file, std::string(kPartSize, '\0'), 0).error_number;

@@ -158,7 +158,8 @@ class SqliteQueue final : public Queue {
       }
       if (outcome.state == DeliveryState::ready) tell_ready(effects, outcome.destination);
       return {};
-    }});
+    },
+                   .lazy = true});
   }
 
   void release(const std::string& instance_id, std::string_view destination) override {
@@ -402,6 +403,12 @@ Result<Connections> open_connections(const std::string& path) {
     auto opened = Connection::open(path, rows::kFormat);
     if (!opened) return tl::unexpected(opened.error());
     *each = std::move(*opened);
+  }
+  // The system has the pages, too: only who writes needs many at hand.
+  for (Connection* each : {made.reading.get(), made.looking.get()}) {
+    if (auto set = each->run_script("PRAGMA cache_size = -2048"); !set) {
+      return tl::unexpected(set.error());
+    }
   }
   return made;
 }

@@ -163,7 +163,7 @@ TEST_P(IoFailure, LosesAndForgesNothing) {
     SCOPED_TRACE("call " + std::to_string(nth));
     fired = fail_nth(GetParam(), nth, "stored");
     // Less of it is by way of the disk.
-    if (nth % 4 == 0) static_cast<void>(fail_nth(GetParam(), nth / 2, "safe"));
+    if (nth % 6 == 0) static_cast<void>(fail_nth(GetParam(), nth / 3, "safe"));
   }
   EXPECT_GT(nth, 1 + kStep) << "no such call was ever made";
 }

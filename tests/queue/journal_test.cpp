@@ -132,7 +132,7 @@ TEST(Journal, FailsForGoodWithItsDisk) {
                    {.full = {}, .faulted = [&](const std::string& why) { reason = why; }});
   ASSERT_TRUE(journal->append("good"));
   {
-    const FailingCall failing(Call::fdatasync, EIO);
+    const FailingCall failing(Call::write, EIO);
     EXPECT_FALSE(journal->append("lost"));
     EXPECT_TRUE(failing.fired());
   }
@@ -266,7 +266,7 @@ TEST(DeliveredRows, DoNotComeBackOnceTheyAreForgotten) {
 TEST(DeliveredRows, GoTheLongWayWhenTheJournalFails) {
   const test::TemporaryFolder folder;
   const auto queue = test::open_queue(folder.path("q"));
-  const FailingCall failing(Call::fdatasync, EIO, 1, false, "journal");
+  const FailingCall failing(Call::write, EIO, 1, false, "journal");
   const InstanceRow row = without_file("a");
   EXPECT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
   EXPECT_TRUE(failing.fired());

@@ -104,7 +104,10 @@ long write_at(int file, const void* bytes, std::size_t length, off_t offset) {
   return call_disk(
       Call::write, [&] { return path_of(file); },
       [&](PowerCut& power) { power.before_write(file, offset, length); },
-      [&] { return syscall(SYS_pwrite64, file, bytes, length, offset); }, nothing);
+      [&] { return syscall(SYS_pwrite64, file, bytes, length, offset); },
+      [&](PowerCut& power) {
+        if ((::fcntl(file, F_GETFL) & O_DSYNC) != 0) power.synced(file);
+      });
 }
 
 long write_on(int file, const void* bytes, std::size_t length) {
