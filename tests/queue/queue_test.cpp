@@ -308,6 +308,7 @@ TEST_F(QueueTest, DiscardsWhatRestsAndLeavesWhatIsBeingSent) {
   const DeliveryRow row = test::only_delivery(*queue_, "a");
   EXPECT_EQ(row.state, DeliveryState::discarded);
   EXPECT_EQ(row.reason, "discarded by anna: wrong patient");
+  ASSERT_TRUE(queue_->flush());
   EXPECT_THAT(done_.ids(), ElementsAre("a"));
   EXPECT_EQ(*queue_->discard({}, "anna", "again"), 0U);
 }
