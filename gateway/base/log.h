@@ -43,7 +43,7 @@ class Field {
 
  private:
   std::string_view text_;
-  std::array<char, 24> number_;  // NOLINT(*-member-init): digits_ says how much of it is meant
+  std::array<char, 24> number_{};
   std::size_t digits_ = 0;
 };
 

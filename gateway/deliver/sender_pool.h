@@ -64,7 +64,7 @@ class SenderPool {
 
  private:
   struct Free {
-    Sender* sender;
+    Sender* sender = nullptr;
     SteadyTime since;
   };
   void give_back(Sender& sender) noexcept;

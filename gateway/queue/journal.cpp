@@ -197,7 +197,7 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn)
     lock.unlock();
     const Written written = write_at(part.file, encode(turn.records, number_), offset);
     lock.lock();
-    const std::string why = trouble(part.path, written.error_number);
+    std::string why = trouble(part.path, written.error_number);
     if (written.is_doubtful) fault(lock, why);
     if (written.error_number != 0) return why;
     offset_ += turn.length;

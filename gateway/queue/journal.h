@@ -5,8 +5,8 @@
 //   journal->clear(part);         once the database has all records of a part durably
 //
 // Two parts, <path>-0 and <path>-1, are written in turns, over and over, by synced writes: a file
-// whose length does not change is synced faster. A part begins anew when it was cleared; what an earlier
-// turn left in it is told by the turn's number.
+// whose length does not change is synced faster. A part begins anew when it was cleared; what an
+// earlier turn left in it is told by the turn's number.
 //
 //   record: 64-bit XXH3 of what follows | 64-bit number of the turn | 32-bit length | bytes
 //

@@ -144,22 +144,23 @@ class SqliteQueue final : public Queue {
   }
 
   void finish(const Outcome& outcome) override {
-    writer_->post({.apply = [outcome](Connection& db, Effects& effects) -> Result<void> {
-      auto finished = rows::finish(db, outcome, now(), effects.totals);
-      if (!finished) return tl::unexpected(finished.error());
-      if (finished->rows == 0) {
-        log::info("outcome of a delivery that is not being sent any more",
-                  {{"id", outcome.instance_id}, {"destination", outcome.destination}});
-      }
-      if (finished->instance_done) effects.instances_done.push_back(outcome.instance_id);
-      for (rows::Waiting& waiting : finished->waiting) {
-        effects.signals.emplace_back(
-            [waiting = std::move(waiting)](WorkSignal& signal) { signal.add(waiting); });
-      }
-      if (outcome.state == DeliveryState::ready) tell_ready(effects, outcome.destination);
-      return {};
-    },
-                   .lazy = true});
+    writer_->post(
+        {.apply = [outcome](Connection& db, Effects& effects) -> Result<void> {
+           auto finished = rows::finish(db, outcome, now(), effects.totals);
+           if (!finished) return tl::unexpected(finished.error());
+           if (finished->rows == 0) {
+             log::info("outcome of a delivery that is not being sent any more",
+                       {{"id", outcome.instance_id}, {"destination", outcome.destination}});
+           }
+           if (finished->instance_done) effects.instances_done.push_back(outcome.instance_id);
+           for (rows::Waiting& waiting : finished->waiting) {
+             effects.signals.emplace_back(
+                 [waiting = std::move(waiting)](WorkSignal& signal) { signal.add(waiting); });
+           }
+           if (outcome.state == DeliveryState::ready) tell_ready(effects, outcome.destination);
+           return {};
+         },
+         .lazy = true});
   }
 
   void release(const std::string& instance_id, std::string_view destination) override {
@@ -337,6 +338,8 @@ class SqliteQueue final : public Queue {
     return {};
   }
 
+  SqliteQueue(const SqliteQueue&) = delete;
+  SqliteQueue& operator=(const SqliteQueue&) = delete;
   ~SqliteQueue() override {
     if (delivered_ == nullptr) return;
     if (const auto settled = delivered_->settle(); !settled) {

@@ -269,29 +269,29 @@ Result<void> add(Connection& db, const InstanceRow& row, const std::vector<Deliv
   if (deliveries.empty()) {
     return failure(ErrorCode::permanent, "queue: instance " + row.id + " has no delivery");
   }
-  static const std::string kInsertInstance = insert_instance();
+  static const std::string sql = insert_instance();
   const auto sequence = next_sequence(db);
   if (!sequence) return tl::unexpected(sequence.error());
-  auto inserted = db.run(kInsertInstance, {*sequence,
-                                           row.id,
-                                           to_microseconds(row.received_at),
-                                           row.calling_ae_title,
-                                           row.called_ae_title,
-                                           row.peer_address,
-                                           row.listener,
-                                           row.sop_class_uid,
-                                           row.sop_instance_uid,
-                                           row.study_instance_uid,
-                                           row.series_instance_uid,
-                                           row.transfer_syntax_uid,
-                                           static_cast<std::int64_t>(row.data_set_offset),
-                                           static_cast<std::int64_t>(row.data_set_length),
-                                           row.digest,
-                                           row.user_name,
-                                           row.other_bytes_of,
-                                           row.new_sop_instance_uid,
-                                           row.irregular_tags,
-                                           std::int64_t{row.has_file ? 1 : 0}});
+  auto inserted = db.run(sql, {*sequence,
+                               row.id,
+                               to_microseconds(row.received_at),
+                               row.calling_ae_title,
+                               row.called_ae_title,
+                               row.peer_address,
+                               row.listener,
+                               row.sop_class_uid,
+                               row.sop_instance_uid,
+                               row.study_instance_uid,
+                               row.series_instance_uid,
+                               row.transfer_syntax_uid,
+                               static_cast<std::int64_t>(row.data_set_offset),
+                               static_cast<std::int64_t>(row.data_set_length),
+                               row.digest,
+                               row.user_name,
+                               row.other_bytes_of,
+                               row.new_sop_instance_uid,
+                               row.irregular_tags,
+                               std::int64_t{row.has_file ? 1 : 0}});
   if (!inserted) return inserted;
   totals.add(total::kInstances, "", 1);
   return insert_deliveries(db, *sequence, deliveries, now, totals);

@@ -327,12 +327,7 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   const bool names = any(&Operation::names);
   const bool notes = allowed == Notes::when_due && is_note_due(names);
   const bool durable = notes || any(&Operation::durable);
-  if (durable != is_durable_) {
-    auto set =
-        db_->run_script(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
-    if (!set) return set;
-    is_durable_ = durable;
-  }
+  if (auto set = set_durable(durable); !set) return set;
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
   for (Pending& pending : batch) {
     auto applied = apply_one(pending, made.effects, apart);
@@ -366,6 +361,13 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
     last_note_ = std::chrono::steady_clock::now();
   }
   return {};
+}
+
+Result<void> QueueWriter::set_durable(bool durable) {
+  if (durable == is_durable_) return {};
+  auto set = db_->run_script(durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  if (set) is_durable_ = durable;
+  return set;
 }
 
 // A failure is the spool's: nothing of this file was committed or is in doubt.
@@ -449,7 +451,7 @@ void QueueWriter::leave_files(const std::vector<std::string>& instances) noexcep
 
 // Noted only when it is gone. Else the row goes on saying that there is a file, and the
 // next start tries again.
-bool QueueWriter::remove_file(const std::string& instance_id) {
+bool QueueWriter::remove_file(const std::string& instance_id) const {
   std::string reason;
   try {
     const Result<void> removed = hooks_.file_done ? hooks_.file_done(instance_id) : Result<void>{};

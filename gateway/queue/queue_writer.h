@@ -69,6 +69,7 @@ struct Operation {
   bool is_kept = false;  // nobody waits for it: not dropped when the disk is full
 };
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): members stand by who guards them
 class QueueWriter {
  public:
   // With `threaded` false there is no thread: nothing happens by itself, and hooks are never
@@ -144,6 +145,7 @@ class QueueWriter {
   [[nodiscard]] Attempt attempt(Batch& batch, Notes notes);
   [[nodiscard]] Attempt attempt_once(Batch& batch, Notes notes, bool apart);
   [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, bool apart, Attempt& made);
+  [[nodiscard]] Result<void> set_durable(bool durable);
   [[nodiscard]] Result<void> sync_names(Attempt& made) const;
   [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects, bool apart);
   [[nodiscard]] bool is_note_due(bool names) const;
@@ -152,7 +154,7 @@ class QueueWriter {
   void give_signals(Effects& effects);
   void leave_files(const std::vector<std::string>& instances) noexcept;
   void remove_files(std::unique_lock<std::mutex>& lock);
-  [[nodiscard]] bool remove_file(const std::string& instance_id);
+  [[nodiscard]] bool remove_file(const std::string& instance_id) const;
 
   std::unique_ptr<sqlite::Connection> db_;
   Queue::Hooks hooks_;

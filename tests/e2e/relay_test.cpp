@@ -158,6 +158,7 @@ TEST_F(Relay, OfTheSameInstanceSentAtOnceGoesOutOnce) {
   warm_up();
   for (std::uint64_t n = 0; n < 10; ++n) {
     std::vector<std::thread> senders;
+    senders.reserve(3);
     for (int i = 0; i < 3; ++i) {
       senders.emplace_back([&] { EXPECT_THAT(send(n, 1), Each(kSuccess)); });
     }

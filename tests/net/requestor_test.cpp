@@ -27,7 +27,7 @@ class WaitingSource : public DataSource {
   explicit WaitingSource(std::future<void> event) : event_(std::move(event)) {}
   Result<std::size_t> read(std::span<std::byte> buffer) override {
     if (read_ >= kAtOnce) event_.wait();
-    const auto length = source_.read(buffer);
+    auto length = source_.read(buffer);
     read_ += length.value_or(0);
     return length;
   }

@@ -110,6 +110,7 @@ TEST(Journal, WritesItsPartsInTurnsAndWaitsForTheirClearing) {
   constexpr int kThreads = 4;
   constexpr int kEach = 2500;  // some 5 MB in parts of 1
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   std::atomic<int> failed = 0;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
@@ -146,7 +147,7 @@ TEST(QueueRecord, SaysWhatARowSays) {
   row.irregular_tags = "(0008,0016) twice";
   DeliveryRow delivery = test::delivery("pacs", DeliveryState::delivered);
   delivery.status = "B000";
-  delivery.reason = "warning\n\0x";
+  delivery.reason = "warning\n\x01";
   const std::string bytes = record_of({row, {delivery, test::delivery("archive")}});
   const auto read = record_from(bytes);
   ASSERT_TRUE(read);
@@ -182,6 +183,7 @@ const std::vector<DeliveryRow>& delivered() {
 [[noreturn]] void add_for_ever(const std::string& path, int said) {
   const auto queue = test::open_queue(path);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int n = 0;; ++n) {
