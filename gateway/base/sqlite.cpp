@@ -301,7 +301,7 @@ Result<void> Connection::set_up() {
   }
   return run_script(
       "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; "
-      "PRAGMA cache_size = -16384");
+      "PRAGMA cache_size = -8192");
 }
 
 Result<std::int64_t> Connection::read_number(std::string_view sql) {

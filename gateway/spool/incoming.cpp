@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t kFirstBuffer = std::size_t{64} * 1024;
 // As many buffers as are kept when nothing is being received.
-constexpr std::size_t kIdleBuffers = 16;
+constexpr std::size_t kIdleBuffers = 8;
 
 std::string unfinished_name(const std::string& id) {
   return id + ".part";
