@@ -4,8 +4,6 @@
 #include <chrono>
 #include <utility>
 
-#include "gateway/base/counter.h"
-#include "gateway/base/log.h"
 #include "gateway/deliver/payload.h"
 
 namespace sluice {

@@ -89,9 +89,11 @@ Result<void> DeliveredRows::add(const InstanceRow& instance,
 // Behind all that was posted before.
 void DeliveredRows::give_over(std::size_t part) {
   writer_.post({.apply = [this, part](Connection&, Effects& effects) -> Result<void> {
-    effects.signals.emplace_back([this, part](WorkSignal&) { journal_->clear(part); });
-    return {};
-  }});
+                  effects.signals.emplace_back(
+                      [this, part](WorkSignal&) { journal_->clear(part); });
+                  return {};
+                },
+                .settles = true});
 }
 
 Result<void> DeliveredRows::settle() {

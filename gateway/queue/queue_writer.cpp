@@ -133,7 +133,8 @@ bool QueueWriter::has_urgent() const {
 }
 
 Result<void> QueueWriter::flush() {
-  auto written = run({.apply = [](sqlite::Connection&, Effects&) -> Result<void> { return {}; }});
+  auto written = run(
+      {.apply = [](sqlite::Connection&, Effects&) -> Result<void> { return {}; }, .settles = true});
   if (!threaded_) return written;
   std::unique_lock lock(mutex_);
   removed_.wait(lock, [this] { return to_remove_.empty() && !removing_; });
@@ -346,16 +347,16 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   if (names || notes) {
     if (auto synced = sync_names(made); !synced) return synced;
   }
-  // What was committed without a sync is to be durable with this, too; a transaction that
-  // changes nothing is not synced.
-  if (durable && has_unsynced_) {
+  // A transaction that changes nothing is not synced.
+  const bool settles = any(&Operation::settles);
+  if (settles && has_unsynced_) {
     if (auto touched = rows::touch(*db_); !touched) return touched;
   }
   is_doubtful_ = true;
   const auto begun = std::chrono::steady_clock::now();
   if (auto committed = db_->run("COMMIT"); !committed) return committed;
   if (durable) note_sync(std::chrono::steady_clock::now() - begun);
-  has_unsynced_ = !durable;
+  has_unsynced_ = !durable || (has_unsynced_ && !settles);
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();

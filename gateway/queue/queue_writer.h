@@ -65,6 +65,7 @@ struct Operation {
   bool adds = false;     // an instance: its sender waits, and sends it again; never kept
   bool names = false;    // of a file: the spool's directory must be synced before the commit
   bool durable = true;   // false: a power cut may undo it, so the commit needs no fsync
+  bool settles = false;  // what was committed without a sync is to be durable with this, too
   bool lazy = false;     // posted: may wait for others, so that many share a commit
   bool is_kept = false;  // nobody waits for it: not dropped when the disk is full
 };
