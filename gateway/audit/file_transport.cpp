@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice::audit {
 namespace {
@@ -24,7 +24,7 @@ class FileTransport final : public Transport {
     // What was written to a file that was moved away is synced before it is left.
     if (file_.is_valid() && unsynced_ && ::fdatasync(file_.get()) != 0) return fail("sync");
     unsynced_ = false;
-    file_ = net::FileDescriptor(
+    file_ = FileDescriptor(
         ::open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, kMode));
     if (!file_.is_valid()) return fail("open");
     torn_ = !ends_with_line_feed();
@@ -96,7 +96,7 @@ class FileTransport final : public Transport {
   }
 
   std::string path_;
-  net::FileDescriptor file_;
+  FileDescriptor file_;
   bool torn_ = false;      // the last line has no end
   bool unsynced_ = false;  // written since the last fdatasync
 };

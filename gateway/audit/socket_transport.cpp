@@ -91,7 +91,7 @@ class UnixTransport final : public SocketTransport {
     address.sun_family = AF_UNIX;
     if (path_.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
     std::memcpy(address.sun_path, path_.data(), path_.size());
-    net::FileDescriptor made(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    FileDescriptor made(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!made.is_valid() ||
         ::connect(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
       return errno;
@@ -106,7 +106,7 @@ class UnixTransport final : public SocketTransport {
 
 }  // namespace
 
-Result<net::FileDescriptor> connect_collector(const std::string& host, std::uint16_t port) {
+Result<FileDescriptor> connect_collector(const std::string& host, std::uint16_t port) {
   auto connected = net::connect_to(host, port, steady_clock::now() + kConnectTimeout);
   if (!connected) return tl::unexpected(connected.error());
   // A collector that vanished without a word is noticed within this time.

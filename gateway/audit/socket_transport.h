@@ -15,7 +15,7 @@
 
 #include "gateway/audit/transport.h"
 #include "gateway/base/error.h"
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice::audit {
 
@@ -24,8 +24,7 @@ namespace sluice::audit {
 [[nodiscard]] std::unique_ptr<Transport> make_unix_transport(const std::string& path);
 
 // Connected, and told to notice a peer that vanished. Errors: transient.
-[[nodiscard]] Result<net::FileDescriptor> connect_collector(const std::string& host,
-                                                            std::uint16_t port);
+[[nodiscard]] Result<FileDescriptor> connect_collector(const std::string& host, std::uint16_t port);
 
 // For a reset to arrive that answers bytes which the peer's system took and its program
 // never read.
@@ -57,7 +56,7 @@ class SocketTransport : public Transport {
 
   [[nodiscard]] bool is_open() const { return socket_.is_valid(); }
   [[nodiscard]] int socket() const { return socket_.get(); }
-  void take(net::FileDescriptor socket) { socket_ = std::move(socket); }
+  void take(FileDescriptor socket) { socket_ = std::move(socket); }
   // False when the deadline has passed, or after interrupt().
   [[nodiscard]] bool wait(bool writable, SteadyTime deadline) const;
   [[nodiscard]] tl::unexpected<Error> lost(const std::string& reason);
@@ -65,7 +64,7 @@ class SocketTransport : public Transport {
  private:
   [[nodiscard]] Moved drop_what_came();
 
-  net::FileDescriptor socket_;
+  FileDescriptor socket_;
 };
 
 }  // namespace sluice::audit

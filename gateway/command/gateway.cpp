@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/resource.h>
+
 #include "gateway/audit/security_alerts.h"
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
@@ -106,6 +108,8 @@ RunningGateway::~RunningGateway() {
 // Damage can stand for long where nobody reads. Beside the work, because years of history
 // take their time; what is found stops receiving, and what is there goes on being sent.
 void RunningGateway::check_databases() noexcept try {
+  // Of this thread, in Linux. Images come first; if it fails, they have to share.
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0, 19));
   for (const auto& sound : {check_queue(queue_file(setup_.config), stopping_),
                             check_ledger(ledger_file(setup_.config), stopping_)}) {
     if (sound) continue;

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "gateway/base/file_descriptor.h"
 #include "gateway/base/log.h"
-#include "gateway/net/file_descriptor.h"
 
 namespace sluice::command {
 namespace {
@@ -24,7 +24,7 @@ int send(const std::string& address, std::string_view state) {
   // An address of Linux's own name space, which begins with a NUL.
   if (address.front() == '@') peer.sun_path[0] = '\0';
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
-  const net::FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const FileDescriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket.is_valid()) return errno;
   const ssize_t sent =
       ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,

@@ -59,12 +59,12 @@ class AuditedSender final : public Sender {
     return tell(sender_->send(payload));
   }
 
-  Attempt send_now(Payload& payload, SteadyTime patience) override {
+  Attempt send_now(Payload& payload, SteadyTime until) override {
     begin(payload.identifiers());
-    return tell(sender_->send_now(payload, patience));
+    return tell(sender_->send_now(payload, until));
   }
 
-  Attempt answer() override { return tell(sender_->answer()); }
+  Attempt answer(SteadyTime until) override { return tell(sender_->answer(until)); }
 
   bool open() override { return sender_->open(); }
   bool is_open() override { return sender_->is_open(); }

@@ -87,6 +87,7 @@ class DicomSender : public Sender {
   }
 
   Attempt send(Payload& payload) override {
+    forget_unanswered();
     try {
       return try_twice(payload);
     } catch (...) {
@@ -96,7 +97,8 @@ class DicomSender : public Sender {
     }
   }
 
-  Attempt send_now(Payload& payload, SteadyTime patience) override {
+  Attempt send_now(Payload& payload, SteadyTime until) override {
+    forget_unanswered();
     const Kind kind = kind_of(payload);
     // Whether the peer has closed it meanwhile shows when it is used.
     if (!association_ || !proposed_.contains(kind) || user_name_of(payload) != user_name_) {
@@ -105,18 +107,25 @@ class DicomSender : public Sender {
     const auto context = find_context(kind.sop_class_uid, kind.transfer_syntax_uid);
     if (!context) return {AttemptResult::not_now};
     try {
-      Try made = store(payload, context->id, true, patience);
-      if (made.again) return {AttemptResult::not_now};
-      return std::move(made.attempt);
+      if (auto ended = begin(payload, context->id, until)) {
+        return ended->again ? Attempt{AttemptResult::not_now} : std::move(ended->attempt);
+      }
+      is_unanswered_ = true;
+      return {AttemptResult::unanswered};
     } catch (...) {
       forget();
       throw;
     }
   }
 
-  Attempt answer() override {
-    const auto response = association_->answer();
-    return (response ? answered(*response) : broken(response.error(), {})).attempt;
+  Attempt answer(SteadyTime until) override {
+    const bool may_wait = until == SteadyTime::max();
+    if (!may_wait && !association_->has_answer(until)) return {AttemptResult::unanswered};
+    is_unanswered_ = false;
+    Try ended = end();
+    // As send() would try again.
+    if (ended.again && !may_wait) return {AttemptResult::not_now};
+    return std::move(ended.attempt);
   }
 
   bool open() override { return !batch_.empty() && associate(*batch_.begin(), "").has_value(); }
@@ -195,24 +204,30 @@ class DicomSender : public Sender {
            user_name == user_name_;
   }
 
-  Try store(Payload& payload, std::uint8_t context_id, bool reused,
-            SteadyTime patience = SteadyTime::max()) {
+  Try store(Payload& payload, std::uint8_t context_id, bool reused) {
+    auto failed = begin(payload, context_id, SteadyTime::max());
+    Try ended = failed ? std::move(*failed) : end();
+    ended.again = ended.again && reused;
+    return ended;
+  }
+
+  // nullopt: all is sent.
+  std::optional<Try> begin(Payload& payload, std::uint8_t context_id, SteadyTime until) {
     payload.rewind();
     const Identifiers& identifiers = payload.identifiers();
     WatchedSource source(payload);
     begun_ = steady_clock::now();
     const auto sent = association_->send(context_id, identifiers.sop_class_uid,
-                                         identifiers.sop_instance_uid, source, patience);
-    if (sent && !*sent) return {{AttemptResult::unanswered}};
-    if (!sent && steady_clock::now() >= patience) {
-      forget();
-      return {{AttemptResult::not_now}};
-    }
-    auto response = sent ? association_->answer() : tl::unexpected(sent.error());
-    if (response) return answered(*response);
-    Try ended = broken(response.error(), source.error());
-    ended.again = ended.again && reused;
-    return ended;
+                                         identifiers.sop_instance_uid, source, until);
+    if (sent) return std::nullopt;
+    if (steady_clock::now() < until) return broken(sent.error(), source.error());
+    forget();
+    return Try{{AttemptResult::not_now}};
+  }
+
+  Try end() {
+    const auto response = association_->answer();
+    return response ? answered(*response) : broken(response.error(), {});
   }
 
   // `ours`: the failure to read what was to be sent.
@@ -295,6 +310,10 @@ class DicomSender : public Sender {
     return text + "; let the PACS accept it, then `sluice queue retry`";
   }
 
+  void forget_unanswered() {
+    if (std::exchange(is_unanswered_, false)) forget();
+  }
+
   // In order: released.
   void leave() {
     if (association_) association_->release();
@@ -317,7 +336,8 @@ class DicomSender : public Sender {
   std::mutex mutex_;         // guards the existence of association_ against interrupt()
   std::optional<Requestor> association_;
   std::atomic<int> interrupts_ = 0;
-  SteadyTime begun_;  // the last message
+  SteadyTime begun_;            // the last message
+  bool is_unanswered_ = false;  // it was left alone
 };
 
 }  // namespace

@@ -22,10 +22,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway/base/file_descriptor.h"
 #include "gateway/base/log.h"
 #include "gateway/deliver/sender.h"
 #include "gateway/spool/digest.h"
-#include "gateway/spool/file_descriptor.h"
 #include "gateway/spool/file_meta.h"
 
 namespace sluice {
@@ -67,14 +67,14 @@ std::string safe_name(std::string_view text, std::string_view if_empty) {
 // True when the file has these bytes and they are on disk.
 bool is_same_file(const fs::path& path, const std::string& digest) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return false;
+  if (!file.is_valid()) return false;
   Digest found;
   std::vector<std::byte> buffer(kCopiedAtOnce);
   for (;;) {
-    const ssize_t got = ::read(file.number(), buffer.data(), buffer.size());
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return false;
-    if (got == 0) return found.text() == digest && ::fdatasync(file.number()) == 0;
+    if (got == 0) return found.text() == digest && ::fdatasync(file.get()) == 0;
     found.add(std::span(buffer).first(static_cast<std::size_t>(got)));
   }
 }
@@ -157,8 +157,8 @@ class FolderSender : public Sender {
 
   Result<void> sync_folder(const fs::path& folder) const {
     const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!handle.is_open()) return trouble("open of a folder", errno);
-    if (::fsync(handle.number()) != 0) return trouble("fsync of a folder", errno);
+    if (!handle.is_valid()) return trouble("open of a folder", errno);
+    if (::fsync(handle.get()) != 0) return trouble("fsync of a folder", errno);
     return {};
   }
 
@@ -200,7 +200,7 @@ class FolderSender : public Sender {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(root_ / kPartFolder, error)) {
       const FileDescriptor file(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-      if (!file.is_open() || ::flock(file.number(), LOCK_EX | LOCK_NB) != 0) continue;
+      if (!file.is_valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;
       if (::unlink(entry.path().c_str()) == 0) {
         log::info("removed a part that was never finished",
                   {{"destination", destination_.name}, {"file", entry.path().filename().string()}});
@@ -212,14 +212,14 @@ class FolderSender : public Sender {
     for (int tried = 0; tried < kPartTries; ++tried) {
       std::string path = root_ / kPartFolder / "XXXXXX";
       FileDescriptor file(::mkostemp(path.data(), O_CLOEXEC));
-      if (!file.is_open()) return trouble("create", errno);
+      if (!file.is_valid()) return trouble("create", errno);
       auto part = std::make_unique<Part>(std::move(file), std::move(path));
       struct stat status {};
       // Locked by somebody, or gone: it was taken for stale before it was locked. Where
       // locks cannot be had, nobody takes a part for stale either.
-      const bool locked = ::flock(part->file.number(), LOCK_EX | LOCK_NB) == 0;
+      const bool locked = ::flock(part->file.get(), LOCK_EX | LOCK_NB) == 0;
       if (!locked && errno == EWOULDBLOCK) continue;
-      if (::fstat(part->file.number(), &status) == 0 && status.st_nlink == 1) return part;
+      if (::fstat(part->file.get(), &status) == 0 && status.st_nlink == 1) return part;
     }
     return trouble("create", EAGAIN);
   }
@@ -233,7 +233,7 @@ class FolderSender : public Sender {
     Digest digest;
     const auto put = [&](std::span<const std::byte> bytes) {
       digest.add(bytes);
-      return write_all(file.number(), bytes);
+      return write_all(file.get(), bytes);
     };
     if (auto put_head = put(std::as_bytes(std::span(head))); !put_head) {
       return tl::unexpected(put_head.error());
@@ -249,8 +249,8 @@ class FolderSender : public Sender {
         return tl::unexpected(put_body.error());
       }
     }
-    if (::fchmod(file.number(), kFileMode) != 0) return trouble("chmod", errno);
-    if (::fdatasync(file.number()) != 0) return trouble("fdatasync", errno);
+    if (::fchmod(file.get(), kFileMode) != 0) return trouble("chmod", errno);
+    if (::fdatasync(file.get()) != 0) return trouble("fdatasync", errno);
     return digest.text();
   }
 

@@ -13,6 +13,7 @@
 #include "gateway/base/log.h"
 #include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
+#include "gateway/deliver/claimed.h"
 
 namespace sluice {
 namespace {
@@ -23,41 +24,13 @@ using std::chrono::steady_clock;
 // Claimed at once: enough to negotiate one association for, few enough that two
 // workers share a short queue.
 constexpr std::size_t kBatch = 16;
+// Of what receiving threads hand over. More of it is behind a destination that is not prompt.
+constexpr std::size_t kHandedOverAtOnce = 4;
+constexpr std::size_t kMostHandedOver = 64;
 // Between two looks at an idle association, and when the queue itself fails.
 constexpr milliseconds kPause{1000};
 // The queue tells of work; should it ever be missed, this ends it.
 constexpr std::chrono::minutes kLookAnyway{1};
-
-// Deliveries that are `sending`. Those that were not tried when it ends, by an
-// exception too, are ready again.
-class Claimed {
- public:
-  Claimed(Queue& queue, std::vector<QueueEntry> entries)
-      : queue_(queue), entries_(std::move(entries)) {}
-  ~Claimed() {
-    try {
-      for (; next_ < entries_.size(); ++next_) {
-        queue_.release(entries_[next_].instance.id, entries_[next_].delivery.destination);
-      }
-    } catch (const std::exception& error) {
-      // Memory is at its end; the next start makes them ready.
-      log::error("claimed deliveries were not released", {{"reason", error.what()}});
-    }
-  }
-  Claimed(const Claimed&) = delete;
-  Claimed& operator=(const Claimed&) = delete;
-
-  [[nodiscard]] const std::vector<QueueEntry>& entries() const { return entries_; }
-  [[nodiscard]] const QueueEntry* next() const {
-    return next_ < entries_.size() ? &entries_[next_] : nullptr;
-  }
-  void next_is_tried() { ++next_; }
-
- private:
-  Queue& queue_;
-  std::vector<QueueEntry> entries_;
-  std::size_t next_ = 0;
-};
 
 void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
   const std::string status = outcome.status.empty() ? "none" : outcome.status;
@@ -171,12 +144,14 @@ void Lane::work() {
   while (!is_stopping()) {
     if (settle_late() || open_more()) continue;
     if (is_backing_off()) {
+      if (send_handed_over()) continue;  // none is tried
       senders_.rest();
       std::unique_lock lock(mutex_);
       changed_.wait_until(lock, std::min(blocked_until_, steady_clock::now() + kPause),
                           [this] { return stopping_; });
       continue;
     }
+    if (send_handed_over()) continue;
     if (look) {
       last_look = steady_clock::now();
       if (send_batch()) continue;
@@ -197,19 +172,48 @@ bool Lane::send_batch() {
     pause(steady_clock::now() + kPause);
     return true;
   }
-  Claimed claimed(services_.queue, std::move(*batch));
-  if (claimed.next() == nullptr) return false;
+  if (batch->empty()) return false;
+  send_all(std::move(*batch));
+  return true;
+}
+
+// True if there was something to do.
+bool Lane::send_handed_over() {
+  std::vector<QueueEntry> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    // Some for each worker.
+    while (!handed_over_.empty() && batch.size() < kHandedOverAtOnce) {
+      batch.push_back(std::move(handed_over_.front()));
+      handed_over_.pop_front();
+    }
+  }
+  if (batch.empty()) return false;
+  send_all(std::move(batch));
+  return true;
+}
+
+void Lane::hand_over(QueueEntry entry) {
+  {
+    const std::lock_guard lock(mutex_);
+    handed_over_.push_back(std::move(entry));
+  }
+  services_.queue.nudge(destination_.name);
+}
+
+// Those that are not tried are ready again.
+void Lane::send_all(std::vector<QueueEntry> entries) {
+  Claimed claimed(services_.queue, std::move(entries));
   // All may be lent to receiving threads, which may take their time where they are the only
   // way. Whoever waits here must hear of a stop.
   SenderPool::Lease sender;
   while (!sender && !is_stopping()) sender = senders_.take(steady_clock::now() + kPause);
-  if (!sender) return false;
+  if (!sender) return;
   sender->prepare(claimed.entries());
   while (claimed.next() != nullptr && !is_stopping() && !is_backing_off()) {
     send_or_postpone(*sender, *claimed.next());
     claimed.next_is_tried();
   }
-  return true;
 }
 
 // True if there was one.
@@ -222,7 +226,7 @@ bool Lane::settle_late() {
     late_.pop_back();
   }
   const auto begun = steady_clock::now();
-  const Attempt attempt = late->relayed.sender->answer();
+  const Attempt attempt = late->relayed.sender->answer(SteadyTime::max());
   const auto took = late->relayed.took + (steady_clock::now() - begun);
   note(attempt, took);
   record(late->entry, attempt, late->relayed.bytes, took);
@@ -232,24 +236,39 @@ bool Lane::settle_late() {
 bool Lane::is_prompt() {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || is_slow_ || steady_clock::now() < blocked_until_) return false;
+    if (stopping_ || is_slow_ || handed_over_.size() >= kMostHandedOver ||
+        steady_clock::now() < blocked_until_) {
+      return false;
+    }
   }
   return !services_.queue.has_work(destination_.name);
 }
 
-Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime patience) {
+Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime until) {
   Relayed relayed{{AttemptResult::not_now}, payload.length()};
   bool wants_more = false;
-  SenderPool::Lease sender = senders_.take_open(patience, wants_more);
+  SenderPool::Lease sender = senders_.take_open(until, wants_more);
   if (wants_more) ask_for_more(entry);
   if (!sender) return relayed;
   sender->prepare(std::span(&entry, 1));
   const auto begun = steady_clock::now();
-  relayed.attempt = sender->send_now(payload, patience);
+  relayed.attempt = sender->send_now(payload, until);
   relayed.took = steady_clock::now() - begun;
-  note(relayed.attempt, relayed.took);
-  if (relayed.attempt.result == AttemptResult::unanswered) relayed.sender = std::move(sender);
+  if (relayed.attempt.result == AttemptResult::unanswered) {
+    relayed.sender = std::move(sender);
+  } else {
+    note(relayed.attempt, relayed.took);
+  }
   return relayed;
+}
+
+void Lane::wait(Relayed& relayed, SteadyTime until) {
+  if (!relayed.sender) return;
+  const auto begun = steady_clock::now();
+  relayed.attempt = relayed.sender->answer(until);
+  relayed.took += steady_clock::now() - begun;
+  note(relayed.attempt, relayed.took);
+  if (relayed.attempt.result != AttemptResult::unanswered) relayed.sender = {};
 }
 
 // Of a worker, once in a while: to open one takes its time, and may fail.

@@ -9,7 +9,8 @@
 // Beside the queue's way there is a short one: while the destination is prompt, a receiving
 // thread relays an instance itself, before it answers its sender:
 //
-//   if (lane.is_prompt()) relayed = lane.relay(entry, payload, patience);
+//   if (lane.is_prompt()) relayed = lane.relay(entry, payload, until);
+//   lane.wait(relayed, until);
 //   ... the row is committed ...
 //   lane.settle(entry, std::move(relayed));
 //
@@ -23,6 +24,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -52,8 +54,8 @@ class Lane {
   struct Relayed {
     Attempt attempt;
     std::uint64_t bytes = 0;
-    std::chrono::steady_clock::duration took = {};
-    SenderPool::Lease sender = {};  // while its answer is awaited
+    std::chrono::steady_clock::duration took = {};  // of sending and waiting
+    SenderPool::Lease sender = {};                  // while its answer is awaited
   };
 
   Lane(const config::Destination& destination, Services services);
@@ -75,10 +77,14 @@ class Lane {
   // Nothing waits for it, it answered in time at last, and is not left alone.
   [[nodiscard]] bool is_prompt();
   // not_now, when it cannot be sent by then; nothing is recorded yet.
-  [[nodiscard]] Relayed relay(const QueueEntry& entry, Payload& payload, SteadyTime patience);
+  [[nodiscard]] Relayed relay(const QueueEntry& entry, Payload& payload, SteadyTime until);
+  // For the answer. Afterwards it is still unanswered if there was none.
+  void wait(Relayed& relayed, SteadyTime until);
   // Sends it whatever was before and however long it takes, and records nothing: for a sender
   // that gets the destination's own answer.
   [[nodiscard]] Relayed pass_on(const QueueEntry& entry, Payload& payload);
+  // Sends what was added as `sending`, in its turn.
+  void hand_over(QueueEntry entry);
   // Records what is not known yet from the row, which is durable by now. A worker waits for
   // an answer that is still to come.
   void settle(const QueueEntry& entry, Relayed relayed);
@@ -91,6 +97,8 @@ class Lane {
   void run();
   void work();
   [[nodiscard]] bool send_batch();
+  [[nodiscard]] bool send_handed_over();
+  void send_all(std::vector<QueueEntry> entries);
   [[nodiscard]] bool settle_late();
   void ask_for_more(const QueueEntry& entry);
   [[nodiscard]] bool open_more();
@@ -122,8 +130,9 @@ class Lane {
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;
-  bool is_slow_ = false;                 // at last
-  std::vector<Late> late_;               // answers that a worker is to wait for
+  bool is_slow_ = false;    // at last
+  std::vector<Late> late_;  // answers that a worker is to wait for
+  std::deque<QueueEntry> handed_over_;
   std::vector<QueueEntry> more_wanted_;  // one, when relaying waits for associations
   std::chrono::steady_clock::time_point next_more_;
   std::string alarm_;  // the reason of the last configuration alarm; "": none since a success

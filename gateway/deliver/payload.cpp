@@ -20,6 +20,9 @@ Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance
   auto reader = spool.read(
       {instance.id, instance.data_set_offset, instance.data_set_length, instance.digest});
   if (!reader) return reader;
+  if (const auto loaded = reader->load(spool.buffers()); !loaded) {
+    return tl::unexpected(loaded.error());
+  }
   if (const auto same = reader->verify(instance.digest); !same) return tl::unexpected(same.error());
   return reader;
 }

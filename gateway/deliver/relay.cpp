@@ -23,36 +23,49 @@ DeliveryState row_state(AttemptResult result) {
 
 }  // namespace
 
+bool Relay::is_possible(Dispatcher& dispatcher, const std::vector<std::string>& destinations) {
+  return dispatcher.patience().count() > 0 &&
+         std::ranges::all_of(destinations, [&](const std::string& destination) {
+           Lane* const lane = dispatcher.lane(destination);
+           return lane != nullptr && lane->is_prompt();
+         });
+}
+
 std::optional<Relay> Relay::begin(Dispatcher& dispatcher,
                                   const std::vector<DeliveryRow>& deliveries) {
-  const bool prompt = std::ranges::all_of(deliveries, [&](const DeliveryRow& delivery) {
-    Lane* const lane = dispatcher.lane(delivery.destination);
-    return delivery.state == DeliveryState::ready && lane != nullptr && lane->is_prompt();
-  });
-  if (!prompt || dispatcher.patience().count() == 0) return std::nullopt;
+  std::vector<std::string> destinations;
+  for (const DeliveryRow& delivery : deliveries) {
+    if (delivery.state != DeliveryState::ready) return std::nullopt;
+    destinations.push_back(delivery.destination);
+  }
+  if (!is_possible(dispatcher, destinations)) return std::nullopt;
   return Relay(dispatcher, deliveries);
 }
 
 void Relay::send(const InstanceRow& instance, const dicom::Header& header,
                  std::span<const std::byte> data_set) {
-  const SteadyTime patience = std::chrono::steady_clock::now() + dispatcher_->patience();
-  for (DeliveryRow& delivery : deliveries_) {
+  until_ = std::chrono::steady_clock::now() + dispatcher_->patience();
+  QueueEntry entry{instance, {}};
+  for (std::size_t n = 0; n < deliveries_.size(); ++n) {
+    entry.delivery = deliveries_[n];
     // What no payload can be made of, a worker will hold, with the reason.
-    auto payload = Payload::open_received(SpoolReader(data_set), header, instance, delivery.route,
-                                          dispatcher_->origin());
+    auto payload = Payload::open_received(SpoolReader(data_set), header, instance,
+                                          entry.delivery.route, dispatcher_->origin());
     if (!payload) continue;
-    Lane& lane = *dispatcher_->lane(delivery.destination);
-    QueueEntry entry{instance, delivery};
-    Lane::Relayed relayed = lane.relay(entry, *payload, patience);
-    delivery.state = row_state(relayed.attempt.result);
-    if (delivery.state == DeliveryState::delivered) {
-      delivery.attempts = 1;
-      delivery.status = relayed.attempt.status;
-      delivery.reason = full_reason(relayed.attempt);
-    }
-    if (delivery.state != DeliveryState::ready) {
-      sent_.push_back({&lane, std::move(entry), std::move(relayed)});
-    }
+    Lane& lane = *dispatcher_->lane(entry.delivery.destination);
+    sent_.push_back({&lane, n, lane.relay(entry, *payload, until_)});
+  }
+}
+
+void Relay::wait() {
+  for (Sent& sent : sent_) {
+    sent.lane->wait(sent.relayed, until_);
+    DeliveryRow& delivery = deliveries_[sent.delivery];
+    delivery.state = row_state(sent.relayed.attempt.result);
+    if (delivery.state != DeliveryState::delivered) continue;
+    delivery.attempts = 1;
+    delivery.status = sent.relayed.attempt.status;
+    delivery.reason = full_reason(sent.relayed.attempt);
   }
 }
 
@@ -62,9 +75,26 @@ bool Relay::is_delivered() const {
   });
 }
 
-void Relay::settle() {
-  for (Sent& sent : sent_) sent.lane->settle(sent.entry, std::move(sent.relayed));
+void Relay::take_rest() {
+  for (std::size_t n = 0; n < deliveries_.size(); ++n) {
+    DeliveryRow& delivery = deliveries_[n];
+    if (delivery.state != DeliveryState::ready) continue;
+    delivery.state = DeliveryState::sending;
+    rest_.push_back(n);
+  }
+}
+
+void Relay::settle(const InstanceRow& instance) {
+  QueueEntry entry{instance, {}};
+  for (Sent& sent : sent_) {
+    entry.delivery = deliveries_[sent.delivery];
+    sent.lane->settle(entry, std::move(sent.relayed));
+  }
+  for (const std::size_t n : rest_) {
+    dispatcher_->lane(deliveries_[n].destination)->hand_over({instance, deliveries_[n]});
+  }
   sent_.clear();
+  rest_.clear();
 }
 
 }  // namespace sluice

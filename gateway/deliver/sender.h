@@ -65,12 +65,13 @@ class Sender {
   [[nodiscard]] virtual Attempt send(Payload& payload) = 0;
 
   // For a destination that answers at once; for others it is always not_now.
-  // As send(), but by `patience`, and only over an association that is open already. Of what
-  // ends as unanswered, answer() tells how it ended in truth; it must be the next call.
-  [[nodiscard]] virtual Attempt send_now(Payload& /*payload*/, SteadyTime /*patience*/) {
+  // Sends by `until`, and only over an association that is open already. What is sent is
+  // unanswered; answer() waits for its end until then, and must be called before anything else
+  // is sent, or the association is aborted.
+  [[nodiscard]] virtual Attempt send_now(Payload& /*payload*/, SteadyTime /*until*/) {
     return {AttemptResult::not_now};
   }
-  [[nodiscard]] virtual Attempt answer() { return {AttemptResult::failed}; }
+  [[nodiscard]] virtual Attempt answer(SteadyTime /*until*/) { return {AttemptResult::failed}; }
   // Opens an association for what prepare() was told. False when that fails, or there is no
   // such thing.
   [[nodiscard]] virtual bool open() { return false; }

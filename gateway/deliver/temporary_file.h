@@ -9,7 +9,7 @@
 #include <string>
 
 #include "gateway/base/error.h"
-#include "gateway/spool/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice {
 

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include "gateway/base/error.h"
+#include "gateway/base/file_descriptor.h"
 #include "gateway/net/connection.h"
-#include "gateway/net/file_descriptor.h"
 
 namespace sluice::net {
 

@@ -28,7 +28,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 #include "gateway/net/pdu.h"
 #include "gateway/net/stop_signal.h"
 #include "gateway/net/tls_session.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice::net {
 

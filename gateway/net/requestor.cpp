@@ -217,9 +217,9 @@ Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::strin
   return answer();
 }
 
-Result<bool> Requestor::send(std::uint8_t context_id, const std::string& sop_class_uid,
+Result<void> Requestor::send(std::uint8_t context_id, const std::string& sop_class_uid,
                              const std::string& sop_instance_uid, DataSource& data,
-                             SteadyTime patience) {
+                             SteadyTime until) {
   State& state = *state_;
   if (!state.open) return failure(ErrorCode::transient, "the association is closed");
   if (state.association.find_context(context_id) == nullptr) {
@@ -233,10 +233,9 @@ Result<bool> Requestor::send(std::uint8_t context_id, const std::string& sop_cla
   request.set_number(command::kPriority, command::kMediumPriority);
   request.set_number(command::kCommandDataSetType, command::kWithDataSet);
   request.set_uid(command::kAffectedSopInstanceUid, sop_instance_uid);
-  // Without patience sending has no deadline in all: a large instance takes its time. A
-  // stall has.
+  // A large instance takes its time, and needs no deadline in all: a stall has one.
   Connection& connection = state.association.connection();
-  connection.set_deadline(patience);
+  connection.set_deadline(until);
   connection.hold_next();
   if (auto sent = state.association.write_command(context_id, request); !sent) {
     return state.fail(sent.error());
@@ -244,10 +243,15 @@ Result<bool> Requestor::send(std::uint8_t context_id, const std::string& sop_cla
   const auto sent = state.send_data(context_id, data);
   if (!sent) return tl::unexpected<Error>(sent.error());
   state.asked = {context_id, std::move(request), *sent};
-  if (patience == SteadyTime::max()) return true;
   connection.set_deadline(SteadyTime::max());
-  const auto left = std::chrono::ceil<milliseconds>(patience - steady_clock::now());
-  return connection.wait_readable(left) || connection.ending() != Connection::Ending::none;
+  return {};
+}
+
+bool Requestor::has_answer(SteadyTime until) {
+  Connection& connection = state_->association.connection();
+  const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+  return connection.wait_readable(std::max(left, milliseconds(0))) ||
+         connection.ending() != Connection::Ending::none;
 }
 
 Result<StoreResponse> Requestor::answer() {

@@ -84,11 +84,12 @@ class Requestor {
   [[nodiscard]] Result<StoreResponse> store(std::uint8_t context_id,
                                             const std::string& sop_class_uid,
                                             const std::string& sop_instance_uid, DataSource& data);
-  // The two halves of store(). send() ends once the answer begins to come, or with false when
-  // none has by `patience`. What cannot be sent by then is an error. answer() must follow.
-  [[nodiscard]] Result<bool> send(std::uint8_t context_id, const std::string& sop_class_uid,
+  // The two halves of store(). What cannot be sent by `until` is an error. answer() must follow;
+  // has_answer() waits until it will not, or `until`.
+  [[nodiscard]] Result<void> send(std::uint8_t context_id, const std::string& sop_class_uid,
                                   const std::string& sop_instance_uid, DataSource& data,
-                                  std::chrono::steady_clock::time_point patience);
+                                  std::chrono::steady_clock::time_point until);
+  [[nodiscard]] bool has_answer(std::chrono::steady_clock::time_point until);
   [[nodiscard]] Result<StoreResponse> answer();
 
   // C-ECHO on a context of the Verification SOP class. Errors: transient.

@@ -6,7 +6,7 @@
 
 #include <atomic>
 
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice::net {
 

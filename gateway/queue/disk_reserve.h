@@ -1,8 +1,9 @@
 // A file that only takes up space, to be given back when the disk is full: the queue
 // then has room to write down what was delivered, which is what frees the rest.
-// One thread.
+// One thread; is_held() any.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -12,7 +13,12 @@ class DiskReserve {
  public:
   // Keeps a file of this name that is there already.
   DiskReserve(std::string path, std::int64_t bytes);
+  // Takes it for the next start, where there is room by now.
+  ~DiskReserve() { take(); }
+  DiskReserve(const DiskReserve&) = delete;
+  DiskReserve& operator=(const DiskReserve&) = delete;
 
+  // False before the first byte of it can be used otherwise.
   [[nodiscard]] bool is_held() const { return held_; }
   // Does nothing while it is held. A disk without room is not an error: tried again later.
   void take();
@@ -28,7 +34,7 @@ class DiskReserve {
  private:
   std::string path_;
   std::int64_t bytes_;
-  bool held_ = false;
+  std::atomic<bool> held_ = false;
 };
 
 }  // namespace sluice

@@ -97,19 +97,14 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Hooks ho
   return journal;
 }
 
-Journal::~Journal() {
-  for (const Part& part : parts_) {
-    if (part.file >= 0) ::close(part.file);
-  }
-}
-
 // Zeros all over: a file that is only allocated costs more at each first sync.
 Result<void> Journal::open_part(Part& part, std::string path) {
   part.path = std::move(path);
-  part.file = ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0600);
-  if (part.file < 0) return failure(ErrorCode::transient, trouble(part.path, errno));
-  if (::lseek(part.file, 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
-  int error_number = write_at(part.file, std::string(kPartSize, '\0'), 0).error_number;
+  part.file =
+      FileDescriptor(::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0600));
+  if (!part.file.is_valid()) return failure(ErrorCode::transient, trouble(part.path, errno));
+  if (::lseek(part.file.get(), 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
+  int error_number = write_at(part.file.get(), std::string(kPartSize, '\0'), 0).error_number;
   if (error_number == 0) {
     error_number = sync_folder(part.path.substr(0, part.path.rfind('/') + 1) + ".");
   }
@@ -120,7 +115,7 @@ Result<void> Journal::open_part(Part& part, std::string path) {
 
 void Journal::read_part(const Part& part) {
   std::string bytes(kPartSize, '\0');
-  const ssize_t got = ::pread(part.file, bytes.data(), bytes.size(), 0);
+  const ssize_t got = ::pread(part.file.get(), bytes.data(), bytes.size(), 0);
   bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   std::uint64_t turn = 0;
   for (std::size_t at = 0; at + kHead <= bytes.size();) {
@@ -135,7 +130,7 @@ void Journal::read_part(const Part& part) {
   }
 }
 
-Result<void> Journal::append(std::string record) {
+Result<std::size_t> Journal::append(std::string record, bool needs_names) {
   if (record.size() > kLongestRecord) {
     return failure(ErrorCode::transient, "a record too long for the journal");
   }
@@ -143,9 +138,11 @@ Result<void> Journal::append(std::string record) {
   const std::shared_ptr<Turn> turn = gathering_;
   turn->length += kHead + record.size();
   turn->records.push_back(std::move(record));
+  turn->needs_names = turn->needs_names || needs_names;
   const bool leads = !std::exchange(leading_, true);
   lock.unlock();
-  return wait_for(*turn, leads);
+  if (const auto done = wait_for(*turn, leads); !done) return tl::unexpected(done.error());
+  return turn->part;
 }
 
 Result<void> Journal::end_part() {
@@ -188,19 +185,27 @@ void Journal::lead() {
 }
 
 // "" or what hindered it.
-std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn) {
+std::string Journal::write(std::unique_lock<std::mutex>& lock, Turn& turn) {
   const bool fits = offset_ + turn.length <= kPartSize && parts_.at(current_).is_clear;
   if (failed_.empty() && !fits && !begin_part(lock)) return kTooSlow;
   if (failed_.empty() && !turn.records.empty()) {
     const Part& part = parts_.at(current_);
     const std::uint64_t offset = offset_;
     lock.unlock();
-    const Written written = write_at(part.file, encode(turn.records, number_), offset);
+    if (turn.needs_names && hooks_.sync_names) {
+      const auto synced = hooks_.sync_names();
+      lock.lock();
+      if (!synced) return synced.error().message;
+      lock.unlock();
+    }
+    const Written written = write_at(part.file.get(), encode(turn.records, number_), offset);
     lock.lock();
     std::string why = trouble(part.path, written.error_number);
     if (written.is_doubtful) fault(lock, why);
     if (written.error_number != 0) return why;
     offset_ += turn.length;
+    turn.part = current_;
+    parts_.at(current_).not_given += turn.records.size();
   }
   if (failed_.empty() && turn.ends_part && !begin_part(lock)) return kTooSlow;
   return failed_;
@@ -217,17 +222,31 @@ bool Journal::begin_part(std::unique_lock<std::mutex>& lock) {
   ++number_;
   if (std::exchange(offset_, 0) == 0) return true;
   parts_.at(full).is_clear = false;
-  lock.unlock();
-  hooks_.full(full);
-  lock.lock();
+  parts_.at(full).is_full = true;
+  tell_full(lock, full);
   return true;
+}
+
+void Journal::given(std::size_t part) {
+  std::unique_lock lock(mutex_);
+  --parts_.at(part).not_given;
+  tell_full(lock, part);
+}
+
+void Journal::tell_full(std::unique_lock<std::mutex>& lock, std::size_t part) {
+  Part& told = parts_.at(part);
+  if (!told.is_full || told.not_given > 0) return;
+  told.is_full = false;
+  lock.unlock();
+  if (hooks_.full) hooks_.full(part);
+  lock.lock();
 }
 
 void Journal::clear(std::size_t part) {
   std::unique_lock lock(mutex_);
   Part& cleared = parts_.at(part);
   lock.unlock();
-  const Written written = write_at(cleared.file, std::string(kHead, '\0'), 0);
+  const Written written = write_at(cleared.file.get(), std::string(kHead, '\0'), 0);
   lock.lock();
   if (written.is_doubtful) return fault(lock, trouble(cleared.path, written.error_number));
   if (written.error_number != 0) {

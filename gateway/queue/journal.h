@@ -1,7 +1,9 @@
 // Records that are durable before the database has them: one sync of a few hundred bytes for
 // all that came meanwhile, where a commit of the database writes a page for each index.
 //
-//   journal->append(record);      durable on return; the database is told beside it
+//   auto part = journal->append(record, needs_names);   // durable on return
+//   ... the database is given the same ...
+//   journal->given(*part);
 //   journal->clear(part);         once the database has all records of a part durably
 //
 // Two parts, <path>-0 and <path>-1, are written in turns, over and over, by synced writes: a file
@@ -29,27 +31,35 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice {
 
 class Journal {
  public:
   struct Hooks {
-    // A part is full, and all its records were given to the database: clear() is due.
+    // Before a sync of a record that needs it: the names of files that it speaks of are made
+    // durable. Its error is that of the records.
+    std::function<Result<void>()> sync_names = {};
+    // A part is full, and all its records were given to the database: clear() is due behind
+    // them.
     std::function<void(std::size_t part)> full = {};
     std::function<void(const std::string& reason)> faulted = {};
   };
   // Makes the parts when there are none. Errors: transient, with the path.
   [[nodiscard]] static Result<std::unique_ptr<Journal>> open(const std::string& path, Hooks hooks);
-  ~Journal();
+  ~Journal() = default;
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
   // What the gateway before this one left, in order of the parts. Before the first append().
   [[nodiscard]] const std::vector<std::string>& left() const { return left_; }
 
-  // Errors: transient, when the disk fails, or the database does not keep up.
-  [[nodiscard]] Result<void> append(std::string record);
+  // The part that has it. Errors: transient, when the disk fails, or the database does not keep
+  // up.
+  [[nodiscard]] Result<std::size_t> append(std::string record, bool needs_names = false);
+  // Of one record of this part.
+  void given(std::size_t part);
 
   // So that every record there is will be cleared. Errors: as append().
   [[nodiscard]] Result<void> end_part();
@@ -59,25 +69,30 @@ class Journal {
  private:
   struct Part {
     std::string path;
-    int file = -1;
+    FileDescriptor file;
     bool is_clear = true;
+    bool is_full = false;
+    std::size_t not_given = 0;  // records
   };
   // What one sync makes durable, and who waits for it.
   struct Turn {
     std::vector<std::string> records;
     std::size_t length = 0;  // bytes, encoded
+    bool needs_names = false;
     bool ends_part = false;
     enum State { gathering, wants_leader, done };
     std::atomic<State> state = gathering;
-    std::string error = {};  // once it is done
+    std::string error = {};  // these two: once it is done
+    std::size_t part = 0;
   };
   explicit Journal(Hooks hooks) : hooks_(std::move(hooks)) {}
   [[nodiscard]] static Result<void> open_part(Part& part, std::string path);
   void read_part(const Part& part);
   [[nodiscard]] Result<void> wait_for(Turn& turn, bool leads);
   void lead();
-  [[nodiscard]] std::string write(std::unique_lock<std::mutex>& lock, const Turn& turn);
+  [[nodiscard]] std::string write(std::unique_lock<std::mutex>& lock, Turn& turn);
   [[nodiscard]] bool begin_part(std::unique_lock<std::mutex>& lock);
+  void tell_full(std::unique_lock<std::mutex>& lock, std::size_t part);
   void fault(std::unique_lock<std::mutex>& lock, const std::string& reason);
 
   const Hooks hooks_;

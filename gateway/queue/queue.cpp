@@ -10,7 +10,8 @@
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
-#include "gateway/queue/delivered_rows.h"
+#include "gateway/queue/disk_reserve.h"
+#include "gateway/queue/new_rows.h"
 #include "gateway/queue/queue_rows.h"
 #include "gateway/queue/queue_writer.h"
 #include "gateway/queue/work_signal.h"
@@ -23,9 +24,13 @@ using sqlite::Connection;
 // Deferred deliveries that become ready with one claim: a long outage makes many due at
 // once, and one claim must not hold up the others.
 constexpr std::size_t kDueAtOnce = 1000;
+// Twice what the write-ahead log holds when SQLite copies it into the file by itself.
+constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
 constexpr std::size_t kForgottenAtOnce = 500;
 // Another with the same UID ends soon, unless the disk is in trouble.
 constexpr std::chrono::seconds kOtherSender{10};
+// On a full disk the other one does not end.
+constexpr std::chrono::milliseconds kLookForRoom{100};
 // Notes that wait for a commit: while nothing can be written they must not gather.
 constexpr int kMostUnwritten = 1000;
 
@@ -40,21 +45,19 @@ class SqliteQueue final : public Queue {
               const std::vector<rows::Waiting>& waiting, bool threaded)
       : reading_(std::move(reading)), looking_(std::move(looking)) {
     for (const rows::Waiting& one : waiting) signal_.add(one);
-    writer_ = std::make_unique<QueueWriter>(path, std::move(writing), std::move(hooks), signal_,
-                                            threaded);
+    if (threaded) reserve_.emplace(DiskReserve::path_of(path), kReserveBytes);
+    writer_ = std::make_unique<QueueWriter>(std::move(writing), std::move(hooks), signal_,
+                                            threaded ? &*reserve_ : nullptr);
   }
+
+  bool has_room() const override { return writer_->has_room(); }
 
   Result<void> add(const InstanceRow& instance,
                    const std::vector<DeliveryRow>& deliveries) override {
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
                            auto added = rows::add(db, instance, deliveries, now(), effects.totals);
                            if (!added) return added;
-                           bool done = true;
-                           for (const DeliveryRow& delivery : deliveries) {
-                             done = done && rows::is_final(delivery.state);
-                             tell_ready(effects, delivery);
-                           }
-                           if (done) effects.note_done(instance);
+                           effects.note_added(instance, deliveries);
                            return {};
                          },
                          .adds = true,
@@ -62,9 +65,15 @@ class SqliteQueue final : public Queue {
   }
 
   Result<UidClaims::Claim> claim_uid(const std::string& sop_instance_uid) override {
-    auto claim = claims_.claim(sop_instance_uid, std::chrono::steady_clock::now() + kOtherSender);
-    if (claim) return std::move(*claim);
-    return failure(ErrorCode::transient, "the same instance is being stored for too long");
+    const auto end = std::chrono::steady_clock::now() + kOtherSender;
+    for (auto now = end - kOtherSender; now < end && has_room();
+         now = std::chrono::steady_clock::now()) {
+      auto claim = claims_.claim(sop_instance_uid, std::min(now + kLookForRoom, end));
+      if (claim) return std::move(*claim);
+    }
+    return failure(ErrorCode::transient, has_room()
+                                             ? "the same instance is being stored for too long"
+                                             : "queue: the disk is full");
   }
 
   Result<bool> knows_uid(std::string_view sop_instance_uid) override {
@@ -83,12 +92,7 @@ class SqliteQueue final : public Queue {
                                 made = std::move(added->added);
                                 if (auto told = tell_done(db, effects, added->replaced); !told)
                                   return told;
-                                bool is_over = !added->deliveries.empty();
-                                for (const DeliveryRow& delivery : added->deliveries) {
-                                  is_over = is_over && rows::is_final(delivery.state);
-                                  tell_ready(effects, delivery);
-                                }
-                                if (is_over) effects.note_done(instance);
+                                effects.note_added(instance, added->deliveries);
                                 return {};
                               },
                               .adds = true,
@@ -97,11 +101,10 @@ class SqliteQueue final : public Queue {
     return made;
   }
 
-  Result<void> add_delivered(const InstanceRow& instance,
-                             const std::vector<DeliveryRow>& deliveries,
-                             UidClaims::Claim claim) override {
-    if (delivered_ == nullptr) return add(instance, deliveries);
-    return delivered_->add(instance, deliveries, std::move(claim));
+  Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
+                       UidClaims::Claim claim) override {
+    if (new_rows_ == nullptr) return add(instance, deliveries);
+    return new_rows_->add(instance, deliveries, std::move(claim));
   }
 
   void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) override {
@@ -174,6 +177,8 @@ class SqliteQueue final : public Queue {
   }
 
   bool has_work(std::string_view destination) override { return signal_.has_work(destination); }
+
+  void nudge(std::string_view destination) override { signal_.nudge(destination); }
 
   bool wait_for_work(std::string_view destination,
                      std::chrono::steady_clock::time_point until) override {
@@ -301,8 +306,8 @@ class SqliteQueue final : public Queue {
 
   // In small transactions: years of history must not keep a sender waiting.
   Result<std::size_t> forget_before(Time time) override {
-    if (delivered_ != nullptr) {
-      if (auto settled = delivered_->settle(); !settled) return tl::unexpected(settled.error());
+    if (new_rows_ != nullptr) {
+      if (auto settled = new_rows_->settle(); !settled) return tl::unexpected(settled.error());
     }
     std::size_t forgotten = 0;
     auto refused = writer_->run({.apply = [&](Connection& db, Effects&) -> Result<void> {
@@ -330,19 +335,18 @@ class SqliteQueue final : public Queue {
 
   bool is_faulted() const override { return writer_->is_faulted(); }
 
-  [[nodiscard]] Result<void> open_journal(const std::string& path,
-                                          std::function<void(const std::string&)> faulted) {
-    auto opened = DeliveredRows::open(path, *writer_, std::move(faulted));
+  [[nodiscard]] Result<void> open_journal(const std::string& path, const Hooks& hooks) {
+    auto opened = NewRows::open(path, *writer_, hooks);
     if (!opened) return tl::unexpected(opened.error());
-    delivered_ = std::move(*opened);
+    new_rows_ = std::move(*opened);
     return {};
   }
 
   SqliteQueue(const SqliteQueue&) = delete;
   SqliteQueue& operator=(const SqliteQueue&) = delete;
   ~SqliteQueue() override {
-    if (delivered_ == nullptr) return;
-    if (const auto settled = delivered_->settle(); !settled) {
+    if (new_rows_ == nullptr) return;
+    if (const auto settled = new_rows_->settle(); !settled) {
       log::warning("the journal is kept for the next start", {{"reason", settled.error().message}});
     }
   }
@@ -354,10 +358,6 @@ class SqliteQueue final : public Queue {
     --unwritten_;
     count(counter);
     return false;
-  }
-
-  static void tell_ready(Effects& effects, const DeliveryRow& delivery) {
-    if (delivery.state == DeliveryState::ready) tell_ready(effects, delivery.destination);
   }
 
   static void tell_ready(Effects& effects, const std::string& destination) {
@@ -376,14 +376,15 @@ class SqliteQueue final : public Queue {
 
   std::atomic<int> unwritten_ = 0;  // notes
   WorkSignal signal_;
+  std::optional<DiskReserve> reserve_;  // destroyed last: without connections there is no log
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;
   UidClaims claims_;
   // Apart from reading_: each instance that comes asks, and a long list must not stop it.
   std::mutex looking_mutex_;
   std::unique_ptr<Connection> looking_;
-  std::unique_ptr<DeliveredRows> delivered_;  // nullptr: no journal
-  std::unique_ptr<QueueWriter> writer_;       // destroyed first: its thread uses all of these
+  std::unique_ptr<NewRows> new_rows_;    // nullptr: no journal
+  std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses all of these
 };
 
 }  // namespace
@@ -429,11 +430,11 @@ Result<std::unique_ptr<Queue>> Queue::open(const std::string& path, Hooks hooks)
   if (!recovered) return tl::unexpected(recovered.error());
   const auto waiting = rows::waiting(db, now());
   if (!waiting) return tl::unexpected(waiting.error());
-  const auto faulted = hooks.faulted;
+  const Hooks hooks_of_journal = hooks;
   auto queue =
       std::make_unique<SqliteQueue>(path, std::move(opened->writing), std::move(opened->reading),
                                     std::move(opened->looking), std::move(hooks), *waiting, true);
-  if (auto journal = queue->open_journal(path, faulted); !journal) {
+  if (auto journal = queue->open_journal(path, hooks_of_journal); !journal) {
     return tl::unexpected(journal.error());
   }
   return queue;

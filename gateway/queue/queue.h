@@ -14,8 +14,8 @@
 // delivered, dropped and discarded are final. When the last delivery of an instance
 // is final its file is removed; the row stays as history.
 //
-// All writes go through one thread that commits whatever has gathered while the
-// commit before ran: one directory sync and one fsync answer many associations. A
+// Whatever has gathered while one commit ran is written with the next: one directory sync
+// and one fsync answer many associations. Rows of a new UID go to a journal first. A
 // commit that fails faults the queue: its owner is told, and every later write is refused
 // until it is opened again. Only a full disk and a lock held too long by another process fault
 // nothing: adds are refused then, and outcomes are kept and written later. Nor does a
@@ -163,6 +163,10 @@ class Queue {
   // Whether the history has an instance with this SOP Instance UID. Errors: transient.
   [[nodiscard]] virtual Result<bool> knows_uid(std::string_view sop_instance_uid) = 0;
 
+  // False from the moment the disk is full until there is room again: all adds fail. What room
+  // there is belongs to what is waiting, which needs it to end.
+  [[nodiscard]] virtual bool has_room() const = 0;
+
   // Durable on return. A delivery may be `delivered` or `sending` from the beginning. Errors:
   // transient; permanent, when the id is known already or there is no delivery.
   [[nodiscard]] virtual Result<void> add(const InstanceRow& instance,
@@ -175,12 +179,13 @@ class Queue {
                                                        const std::vector<DeliveryRow>& deliveries,
                                                        const SameUidRules& rules) = 0;
 
-  // Of an instance that is delivered already, and so needs no file. Durable on return, by the
-  // journal; in the queue a moment later, and only then the claim ends. Errors: transient;
-  // then it may be in the queue all the same.
-  [[nodiscard]] virtual Result<void> add_delivered(const InstanceRow& instance,
-                                                   const std::vector<DeliveryRow>& deliveries,
-                                                   UidClaims::Claim claim) = 0;
+  // Of an instance whose SOP Instance UID the history does not know. Durable on return, by the
+  // journal; in the queue a moment later, and only then the claim ends. What is added as
+  // `sending` its caller has in hand. Errors: transient; then it may be in the queue all the
+  // same.
+  [[nodiscard]] virtual Result<void> add_new(const InstanceRow& instance,
+                                             const std::vector<DeliveryRow>& deliveries,
+                                             UidClaims::Claim claim) = 0;
 
   // The history of an instance that was not kept, and is delivered or dropped already. Returns
   // at once, is written with the next commit, and costs no sync of the disk: a power cut may
@@ -207,6 +212,8 @@ class Queue {
   virtual bool wait_for_work(std::string_view destination,
                              std::chrono::steady_clock::time_point until) = 0;
   virtual void wake() = 0;
+  // The same for one thread that waits for this destination, or comes to.
+  virtual void nudge(std::string_view destination) = 0;
 
   // Waits until everything said so far is committed. Errors: transient.
   [[nodiscard]] virtual Result<void> flush() = 0;

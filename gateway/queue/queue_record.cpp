@@ -83,13 +83,23 @@ void each_column_of_delivery(Row& row, Field& field) {
   for (auto* text : {&row.route, &row.destination, &row.reason, &row.status}) field(*text);
 }
 
+// Whoever sent it is gone.
+DeliveryState state_when_read(std::string_view name) {
+  const DeliveryState state = parse_delivery_state(name).value_or(DeliveryState::held);
+  return state == DeliveryState::sending ? DeliveryState::ready : state;
+}
+
 }  // namespace
 
 std::string record_of(const QueueRecord& record) {
   RecordWriter writer;
   each_column(record.instance, writer);
+  writer(std::uint64_t{record.instance.has_file ? 1U : 0U});
   writer(record.deliveries.size());
-  for (const DeliveryRow& delivery : record.deliveries) each_column_of_delivery(delivery, writer);
+  for (const DeliveryRow& delivery : record.deliveries) {
+    writer(std::string(to_string(delivery.state)));
+    each_column_of_delivery(delivery, writer);
+  }
   return writer.take();
 }
 
@@ -97,14 +107,18 @@ Result<QueueRecord> record_from(std::string_view bytes) {
   RecordReader reader(bytes);
   QueueRecord record;
   each_column(record.instance, reader);
-  record.instance.has_file = false;
+  std::uint64_t has_file = 0;
+  reader(has_file);
+  record.instance.has_file = has_file != 0;
   std::uint64_t count = 0;
   reader(count);
   for (std::uint64_t n = 0; n < count && n < bytes.size(); ++n) {
     DeliveryRow& delivery = record.deliveries.emplace_back();
     delivery.instance_id = record.instance.id;
-    delivery.state = DeliveryState::delivered;
-    delivery.attempts = 1;
+    std::string state;
+    reader(state);
+    delivery.state = state_when_read(state);
+    delivery.attempts = delivery.state == DeliveryState::delivered ? 1 : 0;
     each_column_of_delivery(delivery, reader);
   }
   if (reader.is_whole()) return record;

@@ -1,4 +1,4 @@
-// An instance that is delivered everywhere as the bytes of a record of the journal.
+// An instance and its deliveries as the bytes of a record of the journal.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ struct QueueRecord {
   std::vector<DeliveryRow> deliveries;
 };
 
-// Of a delivery route, destination, reason and status: all of them are delivered.
+// As they are when they are added: what is `sending` by then is `ready` when it is read.
 [[nodiscard]] std::string record_of(const QueueRecord& record);
 // Errors: corrupt, for what record_of() did not make.
 [[nodiscard]] Result<QueueRecord> record_from(std::string_view bytes);

@@ -14,9 +14,6 @@ namespace {
 // How long a command line beside the gateway waits for its effect.
 constexpr std::chrono::milliseconds kLookInterval{500};
 
-// Twice what the write-ahead log holds when SQLite copies it into the file by itself.
-constexpr std::int64_t kReserveBytes = std::int64_t{8} * 1024 * 1024;
-
 // Of notes whose directory sync failed. Adds ask for a sync anyway; without any, a
 // spool that failed for good is not asked, and not logged about, all the time.
 constexpr std::chrono::seconds kNoteAgain{30};
@@ -59,11 +56,14 @@ void QueueWriter::Pending::answer(Result<void> with) {
   waiter.woken.notify_one();
 }
 
-QueueWriter::QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connection> db,
-                         Queue::Hooks hooks, WorkSignal& signal, bool threaded)
-    : db_(std::move(db)), hooks_(std::move(hooks)), signal_(signal), threaded_(threaded) {
+QueueWriter::QueueWriter(std::unique_ptr<sqlite::Connection> db, Queue::Hooks hooks,
+                         WorkSignal& signal, DiskReserve* reserve)
+    : db_(std::move(db)),
+      hooks_(std::move(hooks)),
+      signal_(signal),
+      threaded_(reserve != nullptr),
+      reserve_(reserve) {
   if (!threaded_) return;
-  reserve_.emplace(DiskReserve::path_of(path), kReserveBytes);
   thread_ = std::thread([this] { run_thread(); });
 }
 
@@ -78,6 +78,10 @@ QueueWriter::~QueueWriter() {
 }
 
 Result<void> QueueWriter::run(Operation operation) {
+  if (operation.adds && !has_room()) {
+    count("sluice_queue_errors_total", {{"reason", "disk full"}});
+    return failure(ErrorCode::transient, "queue: the disk is full");
+  }
   Waiter me;
   std::unique_lock lock(mutex_);
   pending_.emplace_back(*this, std::move(operation), &me);
@@ -183,10 +187,11 @@ void QueueWriter::run_once(Batch batch) {
     const bool idle = batch.empty();
     if (threaded_ && (idle || now - last_look_ >= kLookInterval)) {
       last_look_ = now;
-      reserve_->take();
       look_at_other_processes();
     }
     if (!idle || !kept_.empty() || is_note_due(false)) commit(std::move(batch));
+    held_up_ = !kept_.empty();
+    if (threaded_ && !held_up_) reserve_->take();
   } catch (const std::exception& exception) {
     // commit() answers its callers itself; this is memory at its end.
     log::error("queue write", {{"error", exception.what()}});

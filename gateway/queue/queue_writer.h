@@ -50,6 +50,17 @@ struct Effects {
   std::vector<std::string> instances_done;  // each once: their last delivery ended just now
   std::size_t done_without_file = 0;        // more of them, which have no file to remove
 
+  // Of an instance that was added: its destinations are told, or it is over already.
+  void note_added(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries) {
+    bool is_over = !deliveries.empty();
+    for (const DeliveryRow& delivery : deliveries) {
+      is_over = is_over && rows::is_final(delivery.state);
+      if (delivery.state != DeliveryState::ready || delivery.destination.empty()) continue;
+      signals.emplace_back(
+          [name = delivery.destination](WorkSignal& signal) { signal.set_ready(name); });
+    }
+    if (is_over) note_done(instance);
+  }
   void note_done(const InstanceRow& instance) {
     if (instance.has_file) {
       instances_done.push_back(instance.id);
@@ -73,10 +84,10 @@ struct Operation {
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): members stand by who guards them
 class QueueWriter {
  public:
-  // With `threaded` false there is no thread: nothing happens by itself, and hooks are never
-  // called.
-  QueueWriter(const std::string& path, std::unique_ptr<sqlite::Connection> db, Queue::Hooks hooks,
-              WorkSignal& signal, bool threaded);
+  // Without a reserve there is no thread: nothing happens by itself, and hooks are never
+  // called. The reserve must outlive it.
+  QueueWriter(std::unique_ptr<sqlite::Connection> db, Queue::Hooks hooks, WorkSignal& signal,
+              DiskReserve* reserve);
   // Writes what is left.
   ~QueueWriter();
   QueueWriter(const QueueWriter&) = delete;
@@ -90,6 +101,8 @@ class QueueWriter {
   [[nodiscard]] Result<void> flush();
 
   [[nodiscard]] bool is_faulted() const { return faulted_; }
+  // As Queue::has_room(). What was posted by then has room, whatever else is written to the disk.
+  [[nodiscard]] bool has_room() const { return !threaded_ || (reserve_->is_held() && !held_up_); }
 
  private:
   // Who waits for an operation, on his stack.
@@ -161,6 +174,7 @@ class QueueWriter {
   Queue::Hooks hooks_;
   WorkSignal& signal_;
   const bool threaded_;
+  DiskReserve* const reserve_;
 
   std::mutex mutex_;
   std::condition_variable arrived_;  // for the thread
@@ -174,6 +188,7 @@ class QueueWriter {
 
   // Of whoever is writing.
   Batch kept_;                           // to be tried again
+  std::atomic<bool> held_up_ = false;    // there is something kept
   std::set<std::string> removed_files_;  // not noted yet
   std::chrono::steady_clock::time_point last_note_;
   std::int64_t data_version_ = 0;
@@ -181,7 +196,6 @@ class QueueWriter {
   bool is_durable_ = true;     // how PRAGMA synchronous stands
   bool has_unsynced_ = false;  // commits that a power cut would undo
   bool is_doubtful_ = false;   // a failure may be one of the disk
-  std::optional<DiskReserve> reserve_;
 
   std::atomic<bool> faulted_ = false;
   std::thread thread_;

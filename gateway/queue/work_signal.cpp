@@ -92,11 +92,20 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
       waited_for.ready = false;
       return true;
     }
-    if (is_woken || now >= until) return false;
+    const bool is_nudged = waited_for.nudges > 0;
+    if (is_nudged) --waited_for.nudges;
+    if (is_woken || is_nudged || now >= until) return false;
     auto next = until;
     if (!waited_for.deferred.empty()) next = std::min(next, waited_for.deferred.begin()->first);
     waited_for.changed.wait_until(lock, next);
   }
+}
+
+void WorkSignal::nudge(std::string_view destination) {
+  const std::lock_guard lock(mutex_);
+  Destination& one = destinations_[std::string(destination)];
+  ++one.nudges;
+  one.changed.notify_one();
 }
 
 void WorkSignal::wake() {

@@ -36,11 +36,13 @@ class WorkSignal {
   [[nodiscard]] bool has_work(std::string_view destination) const;
   bool wait(std::string_view destination, Clock::time_point until);
   void wake();
+  void nudge(std::string_view destination);
 
  private:
   struct Destination {
     bool ready = true;  // until one that waits has heard of it: a claim of many tells the next
     std::multimap<Clock::time_point, rows::Waiting> deferred;
+    int nudges = 0;
     std::condition_variable changed;
   };
   mutable std::mutex mutex_;

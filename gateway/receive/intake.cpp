@@ -63,8 +63,18 @@ Intake::Intake(Services services, const config::Gateway& gateway, Provenance pro
     return;
   }
   incoming_.emplace(std::move(*incoming));
+  if (!may_stay_in_memory()) incoming_->begin_file();
   provenance_.id = incoming_->id();
   scanner_.emplace(dicom::transfer_syntax(transfer_syntax_uid_), scan_limits(gateway_));
+}
+
+// Not known yet is which route it takes.
+bool Intake::may_stay_in_memory() const {
+  return std::ranges::any_of(services_.pipeline.routes(), [&](const Route& route) {
+    return route.acknowledge() == config::Acknowledge::delivered ||
+           (route.acknowledge() == config::Acknowledge::safe && services_.dispatcher != nullptr &&
+            Relay::is_possible(*services_.dispatcher, route.destinations()));
+  });
 }
 
 void Intake::fail(std::uint16_t status, std::string comment) {
@@ -226,6 +236,9 @@ Reply Intake::refused_by(std::string_view store, const Error& error) const {
 }
 
 Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
+  if (!services_.queue.has_room()) {
+    return {status::kOutOfResources, "gateway disk full, send again later"};
+  }
   const std::vector<DeliveryRow> deliveries =
       delivery_rows(provenance_, decision, gateway_.unrouted == "drop");
   // What the routes decided must be durable before the row that relies on it, and before
@@ -242,9 +255,9 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
   if (!claim) return refused_by("queue", claim.error());
   auto same_uid = rules(incoming_->as_received());
   if (!same_uid) return refused_by("ledger", same_uid.error());
-  if (auto relayed = relay(header, decision, deliveries, *same_uid)) {
-    return keep_relayed(header, *relayed, std::move(*claim));
-  }
+  const auto known = services_.queue.knows_uid(provenance_.sop_instance_uid);
+  const bool is_new = known && !*known && !same_uid->had_new_uid;
+  if (is_new) return keep_new(header, decision, deliveries, std::move(*claim));
   const auto stored = incoming_->close();
   if (!stored) return {status::kOutOfResources, stored.error().message};
   // Last: once this has returned, nothing may fail any more.
@@ -254,42 +267,39 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
   return {};
 }
 
-// One whose UID is known may have to stay: the history is asked, and nobody else adds under
-// this UID meanwhile. Deflated ones are changed by way of files.
-std::optional<Relay> Intake::relay(const dicom::Header& header, const Decision& decision,
-                                   const std::vector<DeliveryRow>& deliveries,
-                                   const SameUidRules& rules) {
-  const auto data_set = incoming_->in_memory();
-  if (services_.dispatcher == nullptr || !data_set || rules.had_new_uid ||
-      decision.acknowledge() == config::Acknowledge::stored || header.transfer_syntax().deflated) {
-    return std::nullopt;
-  }
-  auto relay = Relay::begin(*services_.dispatcher, deliveries);
-  if (!relay) return std::nullopt;
-  const auto known = services_.queue.knows_uid(provenance_.sop_instance_uid);
-  if (!known || *known) return std::nullopt;
-  relay->send(instance_row(incoming_->as_received(), header), header, *data_set);
-  return relay;
-}
-
+// Nobody else adds under this UID meanwhile: it may be sent before its row is there.
+//
 // What a destination has accepted cannot be taken back. When all have, the image is safe, also
 // where the disk fails just now and no row can tell of it: a refusal would not be true. When
 // only some have, the sender is refused, sends it again, and those get it twice.
-Reply Intake::keep_relayed(const dicom::Header& header, Relay& relay, UidClaims::Claim claim) {
+Reply Intake::keep_new(const dicom::Header& header, const Decision& decision,
+                       const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim) {
   InstanceRow row = instance_row(incoming_->as_received(), header);
-  if (relay.is_delivered()) {
-    acknowledged_by_ = "destination";
-    row.has_file = false;
-    const auto added = services_.queue.add_delivered(row, relay.deliveries(), std::move(claim));
-    if (!added) report_unrecorded(added.error());
-    discard();
-  } else {
-    const auto stored = incoming_->close();
-    if (!stored) return {status::kOutOfResources, stored.error().message};
-    const auto added = services_.queue.add(row, relay.deliveries());
-    if (!added) return refused_by("queue", added.error());
+  std::optional<Relay> relay;
+  if (services_.dispatcher != nullptr) relay = Relay::begin(*services_.dispatcher, deliveries);
+  const auto data_set = incoming_->in_memory();
+  // What is deflated is changed by way of files.
+  if (relay && data_set && decision.acknowledge() != config::Acknowledge::stored &&
+      !header.transfer_syntax().deflated) {
+    relay->send(row, header, *data_set);
+    relay->wait();
   }
-  relay.settle();
+  row.has_file = !relay || !relay->is_delivered();
+  if (row.has_file) {
+    if (const auto stored = incoming_->close(); !stored) {
+      return {status::kOutOfResources, stored.error().message};
+    }
+    if (relay) relay->take_rest();
+  }
+  const auto added =
+      services_.queue.add_new(row, relay ? relay->deliveries() : deliveries, std::move(claim));
+  if (!added && row.has_file) return refused_by("queue", added.error());
+  if (!added) report_unrecorded(added.error());
+  if (!row.has_file) {
+    acknowledged_by_ = "destination";
+    discard();
+  }
+  if (relay) relay->settle(row);
   return {};
 }
 

@@ -105,12 +105,10 @@ class Intake {
   [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
                                          const dicom::Header& header) const;
   [[nodiscard]] Reply keep(const dicom::Header& header, const Decision& decision);
-  // What was sent on before the disk was asked; nullopt: nothing.
-  [[nodiscard]] std::optional<Relay> relay(const dicom::Header& header, const Decision& decision,
-                                           const std::vector<DeliveryRow>& deliveries,
-                                           const SameUidRules& rules);
-  [[nodiscard]] Reply keep_relayed(const dicom::Header& header, Relay& relay,
-                                   UidClaims::Claim claim);
+  [[nodiscard]] bool may_stay_in_memory() const;
+  // Of a new SOP Instance UID.
+  [[nodiscard]] Reply keep_new(const dicom::Header& header, const Decision& decision,
+                               const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim);
   void report_unrecorded(const Error& error) const;
   [[nodiscard]] Result<SameUidRules> rules(const StoredFile& stored) const;
   [[nodiscard]] Result<Added> add(const InstanceRow& row,

@@ -54,13 +54,13 @@ BufferPool::BufferPool() {
 }
 
 Incoming::Incoming(Spool& spool, std::string id)
-    : spool_(&spool), digest_(std::make_unique<Digest>()), buffer_(spool.buffers_.take()) {
+    : spool_(&spool), digest_(std::make_unique<Digest>()), buffer_(spool.buffers_->take()) {
   stored_.id = std::move(id);
 }
 
 Incoming::~Incoming() {
   abandon();
-  if (spool_ != nullptr) spool_->buffers_.give_back(std::move(buffer_));
+  if (spool_ != nullptr) spool_->buffers_->give_back(std::move(buffer_));
 }
 
 Incoming::Incoming(Incoming&& other) noexcept
@@ -69,6 +69,7 @@ Incoming::Incoming(Incoming&& other) noexcept
       file_(std::move(other.file_)),
       has_file_(other.has_file_),
       digest_(std::move(other.digest_)),
+      limit_(other.limit_),
       buffer_(std::exchange(other.buffer_, {})),
       buffered_(other.buffered_),
       state_(std::exchange(other.state_, State::gone)) {}
@@ -89,10 +90,11 @@ void Incoming::pass(std::span<const std::byte> bytes) {
 
 Result<void> Incoming::append_buffered(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    if (buffered_ == buffer_.capacity) {
+    if (buffered_ == std::min(buffer_.capacity, limit_)) {
       if (auto room = make_room(); !room) return room;
     }
-    const std::size_t taken = std::min(bytes.size(), buffer_.capacity - buffered_);
+    const std::size_t taken =
+        std::min(bytes.size(), std::min(buffer_.capacity, limit_) - buffered_);
     std::memcpy(buffer_.bytes.get() + buffered_, bytes.data(), taken);
     buffered_ += taken;
     bytes = bytes.subspan(taken);
@@ -102,8 +104,8 @@ Result<void> Incoming::append_buffered(std::span<const std::byte> bytes) {
 
 // Of a full buffer: a larger one, or, at its limit, what is in it goes to the file.
 Result<void> Incoming::make_room() {
-  if (buffer_.capacity >= kInMemory) return flush();
-  const std::size_t capacity = std::clamp(4 * buffer_.capacity, kFirstBuffer, kInMemory);
+  if (buffer_.capacity >= limit_) return flush();
+  const std::size_t capacity = std::clamp(4 * buffer_.capacity, kFirstBuffer, limit_);
   Buffer larger{std::make_unique_for_overwrite<std::byte[]>(capacity), capacity};
   if (buffered_ > 0) std::memcpy(larger.bytes.get(), buffer_.bytes.get(), buffered_);
   buffer_ = std::move(larger);
@@ -123,12 +125,12 @@ StoredFile Incoming::as_received() const {
 
 Result<void> Incoming::open_file() {
   const std::string name = unfinished_name(stored_.id);
-  file_ = FileDescriptor(::openat(spool_->directory_.number(), name.c_str(),
+  file_ = FileDescriptor(::openat(spool_->directory_.get(), name.c_str(),
                                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file_.is_open()) return give_up("create", errno);
+  if (!file_.is_valid()) return give_up("create", errno);
   has_file_ = true;
   // Whatever the umask took away.
-  if (::fchmod(file_.number(), 0600) != 0) return give_up("fchmod", errno);
+  if (::fchmod(file_.get(), 0600) != 0) return give_up("fchmod", errno);
   return {};
 }
 
@@ -142,7 +144,7 @@ Result<void> Incoming::flush() {
 
 Result<void> Incoming::write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const ssize_t written = ::write(file_.number(), bytes.data(), bytes.size());
+    const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
       return give_up("write", errno);
@@ -179,7 +181,7 @@ Result<StoredFile> Incoming::close() {
     return tl::unexpected(Spool::refusal());
   }
   if (auto flushed = flush(); !flushed) return tl::unexpected(flushed.error());
-  if (sync_bytes(file_.number()) != 0) return give_up("fdatasync", errno);
+  if (sync_bytes(file_.get()) != 0) return give_up("fdatasync", errno);
   if (const int error_number = file_.close(); error_number != 0) {
     return give_up("close", error_number);
   }
@@ -188,7 +190,7 @@ Result<StoredFile> Incoming::close() {
   StoredFile stored = as_received();
   const std::string from = unfinished_name(stored_.id);
   const std::string to = finished_name(stored_.id);
-  const int directory = spool_->directory_.number();
+  const int directory = spool_->directory_.get();
   if (::renameat(directory, from.c_str(), directory, to.c_str()) != 0) {
     return give_up("rename", errno);
   }
@@ -230,7 +232,7 @@ void Incoming::abandon() noexcept {
   (void)file_.close();  // whatever it reports, the file goes
   try {
     const std::string name = unfinished_name(stored_.id);
-    if (::unlinkat(spool_->directory_.number(), name.c_str(), 0) != 0 && errno != ENOENT) {
+    if (::unlinkat(spool_->directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
       log::warning("unfinished file not removed",
                    {{"id", stored_.id}, {"error", std::strerror(errno)}});
     }

@@ -48,8 +48,8 @@ FileDescriptor open_folder(const std::string& path) {
 // A new folder is only there after a power cut when its parent was synced.
 Result<void> sync_folder(const std::string& path) {
   const FileDescriptor folder = open_folder(path);
-  if (!folder.is_open()) return unusable(path, "open", errno);
-  if (::fsync(folder.number()) != 0) return unusable(path, "sync", errno);
+  if (!folder.is_valid()) return unusable(path, "open", errno);
+  if (::fsync(folder.get()) != 0) return unusable(path, "sync", errno);
   return {};
 }
 
@@ -87,18 +87,18 @@ std::string read_owner(int lock) {
 Result<FileDescriptor> take_lock(const std::string& folder) {
   const std::string path = folder + kLockSuffix;
   FileDescriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!lock.is_open()) return unusable(path, "open", errno);
-  if (::flock(lock.number(), LOCK_EX | LOCK_NB) != 0) {
+  if (!lock.is_valid()) return unusable(path, "open", errno);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return unusable(path, "lock", errno);
     return failure(ErrorCode::configuration, "spool: " + folder + " is in use by process " +
-                                                 read_owner(lock.number()) +
+                                                 read_owner(lock.get()) +
                                                  "; stop that gateway or give this one another "
                                                  "data_dir");
   }
   const std::string owner = std::to_string(::getpid()) + "\n";
   const auto length = static_cast<ssize_t>(owner.size());
-  if (::ftruncate(lock.number(), 0) != 0 ||
-      ::pwrite(lock.number(), owner.data(), owner.size(), 0) != length) {
+  if (::ftruncate(lock.get(), 0) != 0 ||
+      ::pwrite(lock.get(), owner.data(), owner.size(), 0) != length) {
     // Only the message above needs the number: a full disk must not stop a restart.
     log::warning("spool lock without process id", {{"path", path}, {"error", text_of(errno)}});
   }
@@ -159,10 +159,10 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, Options op
   if (auto made = make_folder(absolute); !made) return tl::unexpected(made.error());
 
   FileDescriptor directory = open_folder(absolute.string());
-  if (!directory.is_open()) return unusable(folder, "open the folder", errno);
+  if (!directory.is_valid()) return unusable(folder, "open the folder", errno);
   auto lock = take_lock(absolute.string());
   if (!lock) return tl::unexpected(lock.error());
-  if (auto removed = remove_unfinished(directory.number(), absolute.string()); !removed) {
+  if (auto removed = remove_unfinished(directory.get(), absolute.string()); !removed) {
     return tl::unexpected(removed.error());
   }
   // Also for what a gateway before this one renamed and did not live to sync: its
@@ -205,7 +205,7 @@ std::string Spool::make_id() {
 Result<void> Spool::check_space() const {
   if (options_.min_free_space == 0) return {};
   struct statvfs space {};
-  if (::fstatvfs(directory_.number(), &space) != 0) return {};  // the write will tell
+  if (::fstatvfs(directory_.get(), &space) != 0) return {};  // the write will tell
   const std::uint64_t left = std::uint64_t{space.f_bavail} * space.f_frsize;
   if (left >= options_.min_free_space) return {};
   count("sluice_spool_errors_total", {{"reason", "disk nearly full"}});
@@ -234,7 +234,7 @@ Result<void> Spool::sync_names() {
   static const Histogram took("sluice_sync_seconds", {{"what", "spool folder"}});
   const auto synced = [&] {
     const Timing timing(took);
-    return ::fsync(directory_.number()) == 0;
+    return ::fsync(directory_.get()) == 0;
   }();
   if (synced) return {};
   // Names of many files may be lost, and the next fsync may succeed all the same:
@@ -248,8 +248,8 @@ Result<SpoolReader> Spool::read(const StoredFile& file) const {
   if (!is_id(file.id))
     return failure(ErrorCode::corrupt, "spool: not an id: " + log::escape(file.id));
   const std::string name = file.id + std::string(kFinished);
-  FileDescriptor opened(::openat(directory_.number(), name.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened.is_open()) {
+  FileDescriptor opened(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened.is_valid()) {
     const int error_number = errno;
     if (error_number == ENOENT) {
       return failure(ErrorCode::corrupt,
@@ -259,7 +259,7 @@ Result<SpoolReader> Spool::read(const StoredFile& file) const {
                    "spool: cannot open " + path(file.id) + ": " + text_of(error_number));
   }
   struct stat status {};
-  if (::fstat(opened.number(), &status) != 0) {
+  if (::fstat(opened.get(), &status) != 0) {
     return failure(ErrorCode::transient,
                    "spool: cannot examine " + path(file.id) + ": " + text_of(errno));
   }
@@ -277,7 +277,7 @@ Result<SpoolReader> Spool::read(const StoredFile& file) const {
 Result<void> Spool::remove(const std::string& id) {
   if (!is_id(id)) return failure(ErrorCode::permanent, "spool: not an id: " + log::escape(id));
   const std::string name = id + std::string(kFinished);
-  if (::unlinkat(directory_.number(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  if (::unlinkat(directory_.get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
   return tl::unexpected(judge("unlink", name, errno));
 }
 

@@ -32,7 +32,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
-#include "gateway/spool/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 namespace sluice {
 
@@ -54,6 +54,9 @@ struct StoredFile {
 // What is received stays in memory up to this size, with the file's head, until close();
 // more goes to the file as it comes.
 inline constexpr std::size_t kInMemory = std::size_t{768} * 1024;
+
+// The pieces in which is written what is to be a file in any case.
+inline constexpr std::size_t kFirstPart = std::size_t{128} * 1024;
 
 class Digest;
 class Spool;
@@ -91,6 +94,9 @@ class Incoming {
   // message of this class and of create() fits an Error Comment (64 characters).
   [[nodiscard]] Result<void> append(std::span<const std::byte> bytes);
 
+  // Will be a file in any case: it is written while it comes, so that its sync has less to do.
+  void begin_file() { limit_ = kFirstPart; }
+
   // Counts bytes that go another way: they are in length and digest only.
   void pass(std::span<const std::byte> bytes);
 
@@ -124,6 +130,7 @@ class Incoming {
   FileDescriptor file_;
   bool has_file_ = false;
   std::unique_ptr<Digest> digest_;
+  std::size_t limit_ = kInMemory;  // bytes in the buffer
   Buffer buffer_;
   std::size_t buffered_ = 0;
   State state_ = State::gone;
@@ -147,6 +154,10 @@ class SpoolReader {
   // Errors: transient; corrupt, when the file has become shorter.
   [[nodiscard]] Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> buffer) const;
 
+  // A data set that fits into memory is read once, as a whole: what is checked is then what is
+  // sent. Does nothing for larger ones. Errors: as read().
+  [[nodiscard]] Result<void> load(const std::shared_ptr<BufferPool>& buffers);
+
   // Reads the whole data set and compares. Errors: corrupt, when length or digest
   // differ; transient.
   [[nodiscard]] Result<void> verify(std::string_view digest) const;
@@ -154,8 +165,10 @@ class SpoolReader {
  private:
   friend class Spool;
   SpoolReader(FileDescriptor file, std::string path, const StoredFile& stored);
+  [[nodiscard]] Result<void> compare(const Digest& found, std::string_view digest) const;
   FileDescriptor file_;
-  std::span<const std::byte> memory_;  // without a file
+  std::span<const std::byte> memory_;  // without a file, or loaded
+  std::shared_ptr<Buffer> loaded_;     // goes back to its pool
   std::string path_;
   std::uint64_t offset_ = 0;
   std::uint64_t length_ = 0;
@@ -192,6 +205,9 @@ class Spool {
   // transient else.
   [[nodiscard]] Result<SpoolReader> read(const StoredFile& file) const;
 
+  // For what is read into memory.
+  [[nodiscard]] const std::shared_ptr<BufferPool>& buffers() const { return buffers_; }
+
   // Missing is no error: it was removed before. Errors: transient.
   [[nodiscard]] Result<void> remove(const std::string& id);
 
@@ -220,7 +236,7 @@ class Spool {
   Options options_;
   FileDescriptor directory_;
   FileDescriptor lock_;
-  BufferPool buffers_;
+  std::shared_ptr<BufferPool> buffers_ = std::make_shared<BufferPool>();
   std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
   std::atomic<bool> faulted_ = false;
 };

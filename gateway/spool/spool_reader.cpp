@@ -33,13 +33,13 @@ Result<std::size_t> SpoolReader::read(std::uint64_t offset, std::span<std::byte>
   if (offset >= length_) return 0;
   const std::size_t wanted =
       static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), length_ - offset));
-  if (!file_.is_open()) {
+  if (!file_.is_valid()) {
     if (wanted > 0) std::memcpy(buffer.data(), memory_.data() + offset, wanted);
     return wanted;
   }
   std::size_t done = 0;
   while (done < wanted) {
-    const ssize_t got = ::pread(file_.number(), buffer.data() + done, wanted - done,
+    const ssize_t got = ::pread(file_.get(), buffer.data() + done, wanted - done,
                                 static_cast<off_t>(offset_ + offset + done));
     if (got < 0) {
       if (errno == EINTR) continue;
@@ -56,11 +56,32 @@ Result<std::size_t> SpoolReader::read(std::uint64_t offset, std::span<std::byte>
   return done;
 }
 
+Result<void> SpoolReader::load(const std::shared_ptr<BufferPool>& buffers) {
+  if (!file_.is_valid() || length_ > kInMemory) return {};
+  std::shared_ptr<Buffer> buffer(new Buffer(buffers->take()), [buffers](Buffer* used) {
+    buffers->give_back(std::move(*used));
+    delete used;
+  });
+  if (buffer->capacity < length_) {
+    *buffer = {std::make_unique_for_overwrite<std::byte[]>(kInMemory), kInMemory};
+  }
+  const auto got = read(0, {buffer->bytes.get(), static_cast<std::size_t>(length_)});
+  if (!got) return tl::unexpected(got.error());
+  memory_ = {buffer->bytes.get(), *got};
+  loaded_ = std::move(buffer);
+  (void)file_.close();
+  return {};
+}
+
 Result<void> SpoolReader::verify(std::string_view digest) const {
+  Digest found;
+  if (!file_.is_valid()) {
+    found.add(memory_);
+    return compare(found, digest);
+  }
   const std::size_t chunk =
       static_cast<std::size_t>(std::clamp<std::uint64_t>(length_, 1, kChunkSize));
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(chunk);
-  Digest found;
   std::uint64_t offset = 0;
   while (offset < length_) {
     const auto got = read(offset, {buffer.get(), chunk});
@@ -68,6 +89,10 @@ Result<void> SpoolReader::verify(std::string_view digest) const {
     found.add({buffer.get(), *got});
     offset += *got;
   }
+  return compare(found, digest);
+}
+
+Result<void> SpoolReader::compare(const Digest& found, std::string_view digest) const {
   if (found.text() == digest) return {};
   return failure(ErrorCode::corrupt, "spool: " + path_ + " changed since it was received (digest " +
                                          found.text() + ", its row says " + std::string(digest) +

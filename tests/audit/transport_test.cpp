@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "gateway/net/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 #include "tests/audit/collector.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/process.h"
@@ -56,12 +56,12 @@ class Receiver {
     buffer.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
     return buffer;
   }
-  [[nodiscard]] net::FileDescriptor accept() const {
-    return net::FileDescriptor(::accept(socket_.get(), nullptr, nullptr));
+  [[nodiscard]] FileDescriptor accept() const {
+    return FileDescriptor(::accept(socket_.get(), nullptr, nullptr));
   }
 
  private:
-  net::FileDescriptor socket_;
+  FileDescriptor socket_;
 };
 
 TEST(FileTransport, AppendsALineEachAndFollowsARotation) {
@@ -150,7 +150,7 @@ TEST(UnixTransport, SpeaksToAStreamLineByLine) {
   const auto transport = make_transport(to("unix", folder.path("log")));
   ASSERT_TRUE(transport->send("one"));
   ASSERT_TRUE(transport->send("two"));
-  const net::FileDescriptor accepted = receiver.accept();
+  const FileDescriptor accepted = receiver.accept();
   EXPECT_EQ(receiver.receive(accepted.get()), "one\ntwo\n");
 }
 

@@ -12,8 +12,8 @@ namespace {
 
 // A sanitizer's build is slow and looks for other things: not every call there.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kCutsApart = 7;
-constexpr std::size_t kKills = 40;
+constexpr int kCutsApart = 15;
+constexpr std::size_t kKills = 20;
 #else
 constexpr int kCutsApart = 1;
 constexpr std::size_t kKills = 200;

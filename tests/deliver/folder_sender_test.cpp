@@ -155,7 +155,7 @@ TEST(FolderSender, RemovesPartsOfACrashButNotOfOthers) {
   const std::string busy = writing.folder + "/.sluice-parts/BUSY01";
   std::ofstream(busy) << "another gateway is at it";
   const FileDescriptor other(::open(busy.c_str(), O_RDONLY | O_CLOEXEC));
-  ASSERT_EQ(::flock(other.number(), LOCK_EX), 0);
+  ASSERT_EQ(::flock(other.get(), LOCK_EX), 0);
   EXPECT_EQ(writing.send(patient("ID1")).result, AttemptResult::delivered);
   EXPECT_THAT(writing.files(),
               testing::ElementsAre(".sluice-parts/BUSY01", "ID1/1.2.3.10/1.2.3.20/1.2.3.4.dcm"));

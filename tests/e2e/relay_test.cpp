@@ -169,6 +169,27 @@ TEST_F(Relay, OfTheSameInstanceSentAtOnceGoesOutOnce) {
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
 }
 
+// Both answer within the patience, but not one after the other.
+TEST_F(Relay, WaitsForAllDestinationsTogether) {
+  ScriptedPacs archive{[this](const StoredByPacs&, int) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(slow_ms_));
+    return Reaction{};
+  }};
+  gateway_.configure("[[destination]]\nname = \"archive\"\naddress = \"dicom://ARCHIVE@127.0.0.1:" +
+                         std::to_string(archive.port()) + "\"\n" + routing(pacs_.port(), "") +
+                         "[[route]]\nname = \"copy\"\ndestinations = [\"archive\"]\n",
+                     "delivery_patience = \"3s\"\n");
+  gateway_.start();
+  warm_up();
+  const std::size_t before = acknowledged_by("destination");
+  slow_ms_ = 1'800;
+  EXPECT_THAT(send(0, 1), Each(kSuccess));
+  EXPECT_EQ(acknowledged_by("destination"), before + 1) << gateway_.log();
+  expect_each_once(0, 1);
+  EXPECT_EQ(archive.count_of(generated_instance(0).sop_instance_uid), 1U);
+  EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
+}
+
 TEST_F(Relay, WaitsForTheDiskWhereARouteSaysSo) {
   start("acknowledge = \"stored\"\n");
   EXPECT_THAT(send(0, 20), Each(kSuccess));

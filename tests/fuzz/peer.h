@@ -22,8 +22,8 @@ class SilentPeer {
     std::array<int, 2> sockets{};
     const int made = ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data());
     require(made == 0, "a socket pair can be had");
-    own_ = net::FileDescriptor(sockets[1]);
-    connection_ = std::make_shared<net::Connection>(net::FileDescriptor(sockets[0]), "peer",
+    own_ = FileDescriptor(sockets[1]);
+    connection_ = std::make_shared<net::Connection>(FileDescriptor(sockets[0]), "peer",
                                                     net::Timeouts{}, std::move(received));
     for (const Bytes piece : pieces) {
       const auto sent = ::send(own_.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -35,7 +35,7 @@ class SilentPeer {
   [[nodiscard]] const std::shared_ptr<net::Connection>& connection() const { return connection_; }
 
  private:
-  net::FileDescriptor own_;
+  FileDescriptor own_;
   std::shared_ptr<net::Connection> connection_;
 };
 

@@ -20,6 +20,8 @@
 #include "gateway/queue/queue_record.h"
 #include "tests/queue/queue_rows_for_test.h"
 #include "tests/support/failing_calls.h"
+#include "tests/support/process.h"
+#include "tests/support/small_disk.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sluice {
@@ -114,7 +116,11 @@ TEST(Journal, WritesItsPartsInTurnsAndWaitsForTheirClearing) {
   std::atomic<int> failed = 0;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
-      for (int n = 0; n < kEach; ++n) failed += journal->append(record(n)) ? 0 : 1;
+      for (int n = 0; n < kEach; ++n) {
+        const auto part = journal->append(record(n));
+        failed += part ? 0 : 1;
+        if (part) journal->given(*part);
+      }
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -162,6 +168,9 @@ TEST(QueueRecord, SaysWhatARowSays) {
     EXPECT_FALSE(record_from(std::string_view(bytes).substr(0, length))) << length;
   }
   EXPECT_FALSE(record_from(bytes + "x"));
+  const auto sending = record_from(record_of({row, {test::delivery("a", DeliveryState::sending)}}));
+  EXPECT_EQ(sending->deliveries[0].state, DeliveryState::ready) << "whoever sent it is gone";
+  EXPECT_TRUE(sending->instance.has_file);
 }
 
 UidClaims::Claim claim_of(Queue& queue, const InstanceRow& row) {
@@ -188,7 +197,7 @@ const std::vector<DeliveryRow>& delivered() {
     threads.emplace_back([&, t] {
       for (int n = 0;; ++n) {
         const InstanceRow row = without_file(std::to_string(t) + "-" + std::to_string(n));
-        if (!queue->add_delivered(row, delivered(), claim_of(*queue, row))) ::_exit(1);
+        if (!queue->add_new(row, delivered(), claim_of(*queue, row))) ::_exit(1);
         const std::string line = row.id + "\n";
         if (::write(said, line.data(), line.size()) < 0) ::_exit(1);
       }
@@ -198,7 +207,7 @@ const std::vector<DeliveryRow>& delivered() {
   ::_exit(1);
 }
 
-TEST(DeliveredRows, AreThereAfterAKill) {
+TEST(NewRows, AreThereAfterAKill) {
   for (const long lines_before_kill : {1L, 60L, 6000L}) {
     const test::TemporaryFolder folder;
     int said[2] = {-1, -1};
@@ -236,23 +245,23 @@ TEST(DeliveredRows, AreThereAfterAKill) {
   }
 }
 
-TEST(DeliveredRows, AreKnownToWhoeverComesWithTheSameUid) {
+TEST(NewRows, AreKnownToWhoeverComesWithTheSameUid) {
   const test::TemporaryFolder folder;
   const auto queue = test::open_queue(folder.path("q"));
   for (int n = 0; n < 50; ++n) {
     const InstanceRow row = without_file(std::to_string(n));
-    ASSERT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+    ASSERT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
     const auto claim = claim_of(*queue, row);  // until the row is in the database
     EXPECT_TRUE(*queue->knows_uid(row.sop_instance_uid));
   }
 }
 
-TEST(DeliveredRows, DoNotComeBackOnceTheyAreForgotten) {
+TEST(NewRows, DoNotComeBackOnceTheyAreForgotten) {
   const test::TemporaryFolder folder;
   {
     const auto queue = test::open_queue(folder.path("q"));
     const InstanceRow row = without_file("old");
-    ASSERT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+    ASSERT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
     EXPECT_EQ(*queue->forget_before(std::chrono::system_clock::now()), 1U);
     // As after a kill: with what the journal has now.
     std::filesystem::create_directory(folder.path("copy"));
@@ -265,12 +274,40 @@ TEST(DeliveredRows, DoNotComeBackOnceTheyAreForgotten) {
   EXPECT_TRUE(queue->sums()->add_up());
 }
 
-TEST(DeliveredRows, GoTheLongWayWhenTheJournalFails) {
+// The journal never needs room, but the database does: what one took the other must take.
+TEST(NewRows, HaveRoomOnAFullDiskOnceTheyAreTaken) {
+  const test::SmallDisk disk(14 * 1024);
+  if (!disk.is_mounted()) GTEST_SKIP() << disk.why_not();
+  auto queue = test::open_queue(disk.path("q"));
+  std::size_t added = 0;
+  const auto add = [&] {
+    const InstanceRow row = test::instance(std::to_string(added));
+    auto claim = queue->claim_uid(row.sop_instance_uid);
+    return claim &&
+           queue->add_new(row, {test::delivery("pacs", DeliveryState::sending)}, std::move(*claim));
+  };
+  while (added < 20 && add()) ++added;
+  disk.fill("ballast");
+  while (added < 100'000 && add()) ++added;
+  ASSERT_LT(added, 100'000U);
+  EXPECT_FALSE(queue->has_room());
+  for (std::size_t n = 0; n < added; ++n) {
+    queue->finish(test::outcome(std::to_string(n), "pacs"));
+  }
+  EXPECT_TRUE(test::wait_until([&] { return queue->flush().has_value(); }));
+  EXPECT_TRUE(queue->unfinished_instances()->empty());
+  EXPECT_FALSE(queue->is_faulted());
+  std::filesystem::remove(disk.path("ballast"));
+  EXPECT_TRUE(test::wait_until([&] { return queue->has_room(); }));
+  EXPECT_TRUE(add());
+}
+
+TEST(NewRows, GoTheLongWayWhenTheJournalFails) {
   const test::TemporaryFolder folder;
   const auto queue = test::open_queue(folder.path("q"));
   const FailingCall failing(Call::write, EIO, 1, false, "journal");
   const InstanceRow row = without_file("a");
-  EXPECT_TRUE(queue->add_delivered(row, delivered(), claim_of(*queue, row)));
+  EXPECT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
   EXPECT_TRUE(failing.fired());
   EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::delivered);
 }

@@ -22,6 +22,7 @@
 #include "gateway/spool/spool.h"
 #include "tests/queue/queue_rows_for_test.h"
 #include "tests/support/failing_calls.h"
+#include "tests/support/process.h"
 #include "tests/support/small_disk.h"
 #include "tests/support/temporary_folder.h"
 
@@ -225,6 +226,7 @@ TEST(QueueDurability, FullDiskRefusesAddsKeepsOutcomesAndRecovers) {
   EXPECT_THAT(done.ids(), ElementsAre("a"));
   EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::delivered);
   EXPECT_EQ(test::only_delivery(*queue, "a").attempts, 1) << "kept, and written once";
+  EXPECT_TRUE(test::wait_until([&] { return queue->has_room(); }));
   EXPECT_TRUE(queue->add(instance("b"), {delivery("pacs")}));
 }
 
@@ -252,7 +254,9 @@ TEST(QueueDurability, ReallyFullDiskStillDrains) {
   ASSERT_TRUE(queue->flush());
   EXPECT_EQ(done.ids().size(), added);
   EXPECT_FALSE(queue->is_faulted());
+  EXPECT_FALSE(queue->has_room());
   std::filesystem::remove(disk.path("ballast"));
+  EXPECT_TRUE(test::wait_until([&] { return queue->has_room(); }));
   EXPECT_TRUE(queue->add(instance("last"), {delivery("pacs")}));
 }
 

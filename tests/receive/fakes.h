@@ -51,16 +51,19 @@ class FakeQueue : public Queue {
     if (const auto done = add(instance, deliveries); !done) return tl::unexpected(done.error());
     return Added{};
   }
+  bool room = true;
   UidClaims claims;
   Result<UidClaims::Claim> claim_uid(const std::string& uid) override {
     return std::move(*claims.claim(uid, std::chrono::steady_clock::time_point::max()));
   }
-  Result<bool> knows_uid(std::string_view) override { return false; }
+  // What has an answer, or a policy, is asked by add_unless_known().
+  Result<bool> knows_uid(std::string_view) override { return true; }
+  bool has_room() const override { return room; }
   bool has_work(std::string_view) override { return true; }
+  void nudge(std::string_view) override {}
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
-  Result<void> add_delivered(const InstanceRow& instance,
-                             const std::vector<DeliveryRow>& deliveries,
-                             UidClaims::Claim) override {
+  Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
+                       UidClaims::Claim) override {
     return add(instance, deliveries);
   }
   void note_passed(const InstanceRow&, const DeliveryRow&) override {}

@@ -321,6 +321,16 @@ TEST(Intake, AFailingLedgerQueueOrFilterLeavesNothing) {
   EXPECT_EQ(never.files(), 0U);
 }
 
+TEST(Intake, WhatTheDiskHasNoRoomForIsNotDecided) {
+  Gateway gateway;
+  gateway.queue.room = false;
+  gateway.ledger.failing = true;
+  const Reply reply = take(gateway, data_set());
+  EXPECT_EQ(reply.status, 0xA700);
+  EXPECT_EQ(reply.comment, "gateway disk full, send again later");
+  EXPECT_EQ(gateway.files(), 0U);
+}
+
 TEST(Intake, ATooLargeInstanceIsTakenToItsEndAndRefused) {
   Gateway gateway("[[route]]\ndestinations = [\"pacs\"]\n", "max_instance_size = \"100 B\"\n");
   Intake intake(gateway.services(), gateway.config.gateway, provenance(), kImplicit);

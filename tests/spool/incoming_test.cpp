@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,49 @@ TEST(Incoming, StaysInMemoryUntilItIsClosedWhenItIsSmall) {
     EXPECT_TRUE(spool->read(*stored)->verify(before.digest));
     incoming->discard();
   }
+}
+
+TEST(Incoming, IsWrittenWhileItComesWhenItIsToBeAFile) {
+  const test::TemporaryFolder folder;
+  const auto spool = open_spool(folder);
+  std::string image(500'000, 'i');
+  for (std::size_t n = 0; n < image.size(); ++n) image[n] = static_cast<char>(n >> 10U);
+  auto incoming = spool->create(kSomeMeta);
+  ASSERT_TRUE(incoming);
+  incoming->begin_file();
+  constexpr std::size_t kPiece = 60'000;
+  for (std::size_t at = 0; at < image.size(); at += kPiece) {
+    ASSERT_TRUE(incoming->append(as_bytes(image.substr(at, kPiece))));
+    EXPECT_EQ(incoming->in_memory().has_value(), at + kPiece <= kFirstPart) << at;
+  }
+  EXPECT_THAT(names_in(folder), ElementsAre(incoming->id() + ".part"));
+  const auto stored = incoming->close();
+  ASSERT_TRUE(stored);
+  const auto reader = spool->read(*stored);
+  ASSERT_TRUE(reader && reader->verify(stored->digest));
+  std::string read(image.size(), '\0');
+  EXPECT_EQ(reader->read(0, std::as_writable_bytes(std::span(read))), image.size());
+  EXPECT_TRUE(read == image);
+}
+
+TEST(SpoolReader, SendsWhatItHasChecked) {
+  const test::TemporaryFolder folder;
+  const auto spool = open_spool(folder);
+  const std::string image(300'000, 'i');
+  auto incoming = spool->create(kSomeMeta);
+  ASSERT_TRUE(incoming && incoming->append(as_bytes(image)));
+  const auto stored = incoming->close();
+  ASSERT_TRUE(stored);
+  auto reader = spool->read(*stored);
+  ASSERT_TRUE(reader && reader->load(spool->buffers()));
+  std::fstream(spool->path(stored->id), std::ios::in | std::ios::out).seekp(1000) << "spoilt";
+  EXPECT_TRUE(reader->verify(stored->digest)) << "it was read before";
+  std::string read(image.size(), '\0');
+  EXPECT_EQ(reader->read(0, std::as_writable_bytes(std::span(read))), image.size());
+  EXPECT_TRUE(read == image);
+  auto later = spool->read(*stored);
+  ASSERT_TRUE(later && later->load(spool->buffers()));
+  EXPECT_EQ(later->verify(stored->digest).error().code, ErrorCode::corrupt);
 }
 
 TEST(Incoming, GivesItsMemoryBack) {

@@ -1,4 +1,4 @@
-#include "gateway/queue/delivered_rows.h"
+#include "gateway/queue/new_rows.h"
 
 #include <chrono>
 #include <utility>
@@ -12,22 +12,24 @@ namespace {
 
 using sqlite::Connection;
 
-// While the database cannot be written they must not gather.
-constexpr int kMostWaiting = 8000;
+// No more than the writer's reserve has room for, should the disk be full.
+constexpr int kMostWaiting = 1000;
 
-Time present() {
-  return std::chrono::system_clock::now();
+Result<void> add_row(Connection& db, Effects& effects, const InstanceRow& instance,
+                     const std::vector<DeliveryRow>& deliveries) {
+  effects.note_added(instance, deliveries);
+  return rows::add(db, instance, deliveries, std::chrono::system_clock::now(), effects.totals);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<DeliveredRows>> DeliveredRows::open(
-    const std::string& database, QueueWriter& writer,
-    std::function<void(const std::string& reason)> faulted) {
-  std::unique_ptr<DeliveredRows> rows(new DeliveredRows(writer));
+Result<std::unique_ptr<NewRows>> NewRows::open(const std::string& database, QueueWriter& writer,
+                                               const Queue::Hooks& hooks) {
+  std::unique_ptr<NewRows> rows(new NewRows(writer));
   auto journal = Journal::open(database + "-journal",
-                               {.full = [&made = *rows](std::size_t part) { made.give_over(part); },
-                                .faulted = std::move(faulted)});
+                               {.sync_names = hooks.before_commit,
+                                .full = [&made = *rows](std::size_t part) { made.give_over(part); },
+                                .faulted = hooks.faulted});
   if (!journal) {
     log::warning("no journal: every instance waits for a commit of the queue",
                  {{"reason", journal.error().message}});
@@ -38,7 +40,7 @@ Result<std::unique_ptr<DeliveredRows>> DeliveredRows::open(
   return rows;
 }
 
-Result<void> DeliveredRows::replay() {
+Result<void> NewRows::replay() {
   std::size_t added = 0;
   auto done = writer_.run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
     added = 0;
@@ -48,9 +50,8 @@ Result<void> DeliveredRows::replay() {
       const auto known = rows::has_instance(db, record->instance.id);
       if (!known) return tl::unexpected(known.error());
       if (*known) continue;
-      auto row = rows::add(db, record->instance, record->deliveries, present(), effects.totals);
+      auto row = add_row(db, effects, record->instance, record->deliveries);
       if (!row) return row;
-      effects.note_done(record->instance);
       ++added;
     }
     return {};
@@ -62,14 +63,21 @@ Result<void> DeliveredRows::replay() {
   return {};
 }
 
-Result<void> DeliveredRows::add(const InstanceRow& instance,
-                                const std::vector<DeliveryRow>& deliveries,
-                                UidClaims::Claim claim) {
-  if (waiting_.fetch_add(1) >= kMostWaiting) {
-    --waiting_;
-    return failure(ErrorCode::transient, "the queue does not keep up");
+Result<void> NewRows::add(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
+                          UidClaims::Claim claim) {
+  if (writer_.is_faulted()) return failure(ErrorCode::transient, "the queue has failed");
+  // What the journal takes must have room in the database.
+  const auto part = waiting_ < kMostWaiting && writer_.has_room()
+                        ? journal_->append(record_of({instance, deliveries}), instance.has_file)
+                        : failure(ErrorCode::transient, "the database does not keep up");
+  if (!part) {
+    return writer_.run(
+        {.apply = [&](Connection& db,
+                      Effects& effects) { return add_row(db, effects, instance, deliveries); },
+         .adds = true,
+         .names = instance.has_file});
   }
-  // The database first: a part of the journal is cleared once it has all that was given to it.
+  ++waiting_;
   const auto held = std::make_shared<UidClaims::Claim>(std::move(claim));
   writer_.post({.apply =
                     [this, instance, deliveries, held](Connection& db, Effects& effects) {
@@ -77,17 +85,16 @@ Result<void> DeliveredRows::add(const InstanceRow& instance,
                         --waiting_;
                         held->release();
                       });
-                      effects.note_done(instance);
-                      return rows::add(db, instance, deliveries, present(), effects.totals);
+                      return add_row(db, effects, instance, deliveries);
                     },
                 .durable = false,
                 .lazy = true});
-  if (journal_->append(record_of({instance, deliveries}))) return {};
-  return writer_.flush();
+  journal_->given(*part);
+  return {};
 }
 
-// Behind all that was posted before.
-void DeliveredRows::give_over(std::size_t part) {
+// Behind all that was posted before: they are in the same commit, or an earlier one.
+void NewRows::give_over(std::size_t part) {
   writer_.post({.apply = [this, part](Connection&, Effects& effects) -> Result<void> {
                   effects.signals.emplace_back(
                       [this, part](WorkSignal&) { journal_->clear(part); });
@@ -96,7 +103,7 @@ void DeliveredRows::give_over(std::size_t part) {
                 .settles = true});
 }
 
-Result<void> DeliveredRows::settle() {
+Result<void> NewRows::settle() {
   auto ended = journal_->end_part();
   return ended ? writer_.flush() : ended;
 }

@@ -1,4 +1,4 @@
-#include "gateway/spool/file_descriptor.h"
+#include "gateway/base/file_descriptor.h"
 
 #include <cerrno>
 
@@ -8,7 +8,7 @@ namespace sluice {
 
 int FileDescriptor::close() noexcept {
   if (number_ < 0) return 0;
-  const int number = std::exchange(number_, -1);
+  const int number = release();
   if (::close(number) == 0) return 0;
   // Linux has released the descriptor also when a signal came in between: closing
   // again could close a stranger's.

@@ -1,6 +1,7 @@
-// Rows of instances that were delivered before they needed a file: durable by the journal at
-// once, in the database with the next large commit. What the journal has and the database has
-// not goes there at the start.
+// Rows of instances whose SOP Instance UID is new: durable by the journal at once, in the
+// database with the next large commit. What the journal has and the database has not goes there
+// at the start. A log of the database is lost from its end only: whatever became of a row later
+// is lost with it, and it begins anew.
 //
 // Safe from any thread. The writer outlives its use; writes that it was given refer to this,
 // which must be there when it ends.
@@ -18,15 +19,15 @@
 
 namespace sluice {
 
-class DeliveredRows {
+class NewRows {
  public:
   // nullptr on a disk without room for a journal: then everything goes the long way. Errors:
   // of the database; corrupt, for a record that nobody can read.
-  [[nodiscard]] static Result<std::unique_ptr<DeliveredRows>> open(
-      const std::string& database, QueueWriter& writer,
-      std::function<void(const std::string& reason)> faulted);
+  [[nodiscard]] static Result<std::unique_ptr<NewRows>> open(const std::string& database,
+                                                             QueueWriter& writer,
+                                                             const Queue::Hooks& hooks);
 
-  // As Queue::add_delivered().
+  // As Queue::add_new().
   [[nodiscard]] Result<void> add(const InstanceRow& instance,
                                  const std::vector<DeliveryRow>& deliveries,
                                  UidClaims::Claim claim);
@@ -35,7 +36,7 @@ class DeliveredRows {
   [[nodiscard]] Result<void> settle();
 
  private:
-  explicit DeliveredRows(QueueWriter& writer) : writer_(writer) {}
+  explicit NewRows(QueueWriter& writer) : writer_(writer) {}
   [[nodiscard]] Result<void> replay();
   void give_over(std::size_t part);
 

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "gateway/base/log.h"
+#include "gateway/queue/queue.h"
+
+namespace sluice {
+
+// Deliveries that are `sending`. Those that were not tried when it ends, by an
+// exception too, are ready again.
+class Claimed {
+ public:
+  Claimed(Queue& queue, std::vector<QueueEntry> entries)
+      : queue_(queue), entries_(std::move(entries)) {}
+  ~Claimed() {
+    try {
+      for (; next_ < entries_.size(); ++next_) {
+        queue_.release(entries_[next_].instance.id, entries_[next_].delivery.destination);
+      }
+    } catch (const std::exception& error) {
+      // Memory is at its end; the next start makes them ready.
+      log::error("claimed deliveries were not released", {{"reason", error.what()}});
+    }
+  }
+  Claimed(const Claimed&) = delete;
+  Claimed& operator=(const Claimed&) = delete;
+
+  [[nodiscard]] const std::vector<QueueEntry>& entries() const { return entries_; }
+  [[nodiscard]] const QueueEntry* next() const {
+    return next_ < entries_.size() ? &entries_[next_] : nullptr;
+  }
+  void next_is_tried() { ++next_; }
+
+ private:
+  Queue& queue_;
+  std::vector<QueueEntry> entries_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace sluice
