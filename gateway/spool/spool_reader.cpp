@@ -63,7 +63,8 @@ Result<void> SpoolReader::load(const std::shared_ptr<BufferPool>& buffers) {
     delete used;
   });
   if (buffer->capacity < length_) {
-    *buffer = {std::make_unique_for_overwrite<std::byte[]>(kInMemory), kInMemory};
+    const std::size_t capacity = std::max(static_cast<std::size_t>(length_), kFirstPart);
+    *buffer = {std::make_unique_for_overwrite<std::byte[]>(capacity), capacity};
   }
   const auto got = read(0, {buffer->bytes.get(), static_cast<std::size_t>(length_)});
   if (!got) return tl::unexpected(got.error());
