@@ -121,8 +121,8 @@ class DicomSender : public Sender {
   Attempt answer(SteadyTime until) override {
     const bool may_wait = until == SteadyTime::max();
     if (!may_wait && !association_->has_answer(until)) return {AttemptResult::unanswered};
-    is_unanswered_ = false;
     Try ended = end();
+    is_unanswered_ = false;
     // As send() would try again.
     if (ended.again && !may_wait) return {AttemptResult::not_now};
     return std::move(ended.attempt);

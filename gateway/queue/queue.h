@@ -163,8 +163,9 @@ class Queue {
   // Whether the history has an instance with this SOP Instance UID. Errors: transient.
   [[nodiscard]] virtual Result<bool> knows_uid(std::string_view sop_instance_uid) = 0;
 
-  // False from the moment the disk is full until there is room again: all adds fail. What room
-  // there is belongs to what is waiting, which needs it to end.
+  // False from the moment the disk is full, or outcomes cannot be written, until they are and
+  // there is room again: all adds fail. What room there is belongs to what is waiting, which
+  // needs it to end.
   [[nodiscard]] virtual bool has_room() const = 0;
 
   // Durable on return. A delivery may be `delivered` or `sending` from the beginning. Errors:
