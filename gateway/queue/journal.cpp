@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <span>
 #include <system_error>
 #include <thread>
@@ -21,6 +22,7 @@ constexpr std::size_t kHead = 20;  // of a record
 constexpr std::size_t kLongestRecord = std::size_t{16} * 1024;
 // The database clears a part at once, unless its disk is slow.
 constexpr std::chrono::seconds kPatienceWithDatabase{10};
+constexpr const char* kNoMemory = "no memory";  // short: it needs none itself
 constexpr const char* kTooSlow = "the journal's database does not keep up";
 
 void put(std::string& bytes, std::uint64_t number, std::size_t length) {
@@ -175,7 +177,13 @@ void Journal::lead() {
   std::this_thread::yield();
   std::unique_lock lock(mutex_);
   const std::shared_ptr<Turn> turn = std::exchange(gathering_, std::make_shared<Turn>());
-  turn->error = write(lock, *turn);
+  // Whatever happens, who waits is answered, and the lead passed on.
+  try {
+    turn->error = write(lock, *turn);
+  } catch (const std::exception&) {
+    if (!lock.owns_lock()) lock.lock();
+    turn->error = kNoMemory;
+  }
   turn->state = Turn::done;
   turn->state.notify_all();
   leading_ = !gathering_->records.empty() || gathering_->ends_part;
@@ -200,9 +208,11 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, Turn& turn) {
     }
     const Written written = write_at(part.file.get(), encode(turn.records, number_), offset);
     lock.lock();
-    std::string why = trouble(part.path, written.error_number);
-    if (written.is_doubtful) fault(lock, why);
-    if (written.error_number != 0) return why;
+    if (written.error_number != 0) {
+      std::string why = trouble(part.path, written.error_number);
+      if (written.is_doubtful) fault(lock, why);
+      return why;
+    }
     offset_ += turn.length;
     turn.part = current_;
     parts_.at(current_).not_given += turn.records.size();

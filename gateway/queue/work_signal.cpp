@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr int kMostNudges = 16;
+
 // Counts every wake() of the process. A thread that has not seen the last one does not
 // begin to wait: between its look at a stop flag and its wait a wake() would be lost.
 // Shared by all queues: a wake too many is harmless.
@@ -104,7 +106,8 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
 void WorkSignal::nudge(std::string_view destination) {
   const std::lock_guard lock(mutex_);
   Destination& one = destinations_[std::string(destination)];
-  ++one.nudges;
+  // While there is one nobody sleeps. More than there are workers would only be waited off.
+  one.nudges = std::min(one.nudges + 1, kMostNudges);
   one.changed.notify_one();
 }
 

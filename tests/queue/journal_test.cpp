@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <new>
 #include <set>
 #include <sstream>
 #include <string>
@@ -145,6 +146,19 @@ TEST(Journal, FailsForGoodWithItsDisk) {
   }
   EXPECT_THAT(reason, ::testing::HasSubstr("Input/output error"));
   EXPECT_FALSE(journal->append("not believed")) << "the disk answers again";
+}
+
+TEST(Journal, GoesOnWhenMakingNamesDurableThrows) {
+  const test::TemporaryFolder folder;
+  bool throws = true;
+  const auto journal = Journal::open(folder.path("j"), {.sync_names = [&]() -> Result<void> {
+                                       if (throws) throw std::bad_alloc();
+                                       return {};
+                                     }});
+  ASSERT_TRUE(journal);
+  EXPECT_FALSE((*journal)->append("one", true));
+  throws = false;
+  EXPECT_TRUE((*journal)->append("two", true));
 }
 
 TEST(QueueRecord, SaysWhatARowSays) {
