@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -208,9 +209,12 @@ bool Connection::read_ahead() noexcept {
   return length >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-// What came is acknowledged now, and what comes next at once.
-void Connection::acknowledge() const noexcept {
-  if (bytes_received_ > 0) set_option(socket_.get(), TCP_QUICKACK);
+// What came is acknowledged now: its sender may wait for that with the rest (Nagle). What was
+// sent meanwhile has acknowledged it already, and a packet of its own would be wasted.
+void Connection::acknowledge() noexcept {
+  if (std::exchange(acknowledged_, bytes_received_) != bytes_received_) {
+    set_option(socket_.get(), TCP_QUICKACK);
+  }
 }
 
 bool Connection::wait_for(short events, SteadyTime stall_limit) noexcept {
@@ -336,6 +340,7 @@ std::ptrdiff_t Connection::send_some(std::span<iovec> parts) noexcept {
   const ssize_t length = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
   if (length > 0) {
     bytes_sent_ += static_cast<std::uint64_t>(length);
+    acknowledged_ = bytes_received_;
     ++writes_;
   }
   return length;

@@ -1,9 +1,9 @@
 // The one class that owns a socket, on the receiving and on the sending side.
 //
 // It gives what dcmnet's own connection does not: each PDU leaves in one write,
-// although dcmnet hands over head and data apart; TCP_NODELAY; TCP_QUICKACK armed
-// again before every wait, so that a peer with Nagle's algorithm on does not wait
-// 40 ms for a delayed acknowledgement; deadlines on the monotonic clock; counters;
+// although dcmnet hands over head and data apart; TCP_NODELAY; what came and was not
+// answered is acknowledged before a wait (TCP_QUICKACK), so that a peer with Nagle's
+// algorithm on does not wait 40 ms for it; deadlines on the monotonic clock; counters;
 // bytes read ahead, so that a PDU costs one system call and not two.
 //
 // Deadlines. await_message() begins the time between messages: the first byte must
@@ -125,7 +125,7 @@ class Connection {
   [[nodiscard]] std::ptrdiff_t send_record(std::span<const iovec> parts) noexcept;
   [[nodiscard]] short events(short plain) const { return tls_ ? tls_->wants() : plain; }
   [[nodiscard]] bool wait_for(short events, SteadyTime stall_limit) noexcept;
-  void acknowledge() const noexcept;
+  void acknowledge() noexcept;
   void begin_message() noexcept;
   void end(Ending ending, int error_number = 0) noexcept;
 
@@ -155,6 +155,7 @@ class Connection {
   std::atomic<bool> shut_down_ = false;
 
   std::uint64_t bytes_received_ = 0;
+  std::uint64_t acknowledged_ = 0;  // of those
   std::uint64_t bytes_sent_ = 0;
   std::uint64_t writes_ = 0;
 };
