@@ -14,8 +14,8 @@ set -euo pipefail
 build=(
   ccache cmake g++ make ninja-build pkg-config
   dcmtk libdcmtk-dev
-  libboost1.81-dev libcli11-dev libexpected-dev libspdlog-dev libsqlite3-dev libssl-dev
-  libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev
+  libboost1.81-dev libcli11-dev libexpected-dev libhowardhinnant-date-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev
+  libtomlplusplus-dev libxxhash-dev nlohmann-json3-dev prometheus-cpp-dev tzdata zlib1g-dev
   faketime libgmock-dev libgtest-dev libxml2-utils python3 python3-pydicom sqlite3
 )
 check=(clang-format-14 clang-tidy-14 systemd)

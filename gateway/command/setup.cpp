@@ -45,8 +45,9 @@ std::optional<Setup> load_or_print(const std::string& config_file, const std::st
 std::optional<config::Config> load_config_or_print(const std::string& config_file) {
   auto setup = load_or_print(config_file, "");
   if (!setup) return std::nullopt;
-  // Without the filters' tables, which refer to the mistakes that end here.
+  // Without the filters' and conditions' tables, which refer to the mistakes that end here.
   setup->config.filters.clear();
+  for (config::Route& route : setup->config.routes) route.when.reset();
   return std::move(setup->config);
 }
 

@@ -120,13 +120,6 @@ struct Destination {
   std::optional<Tls> tls;  // dicoms
 };
 
-// One condition of `when`: the value matches one of the globs.
-struct Condition {
-  std::string key;  // attribute keyword or tag, calling_ae_title ...
-  std::vector<std::string> globs;
-  int line = 0;
-};
-
 // What is true of an instance when its sender is told that it was stored.
 enum class Acknowledge {
   delivered,  // its destination said so; nothing is kept here
@@ -135,12 +128,13 @@ enum class Acknowledge {
 };
 
 struct Route {
-  std::string name;             // default "route-N", from 1
-  std::vector<Condition> when;  // all must hold; empty: everything
+  std::string name;           // default "route-N", from 1
+  std::optional<Table> when;  // conditions, for the pipeline to read; nullopt: everything
   std::vector<std::string> filters;
-  std::vector<std::string> destinations;
+  std::vector<std::string> destinations;  // empty: for what its filters say
   bool final = false;
   Acknowledge acknowledge = Acknowledge::safe;
+  int line = 0;          // where it begins
   int filters_line = 0;  // where `filters` stands
 };
 
@@ -184,7 +178,8 @@ struct Config {
 // keys, wrong types and ranges, names used twice or unknown, no listener, no
 // route, two listeners on one port, [metrics] being one. A relative data_dir counts from the
 // working directory.
-// The filters' options note their mistakes in `mistakes` later, so it must outlive them.
+// The filters' options and the conditions note their mistakes in `mistakes` later, so it must
+// outlive them.
 [[nodiscard]] Config parse(std::string_view toml, Mistakes& mistakes);
 [[nodiscard]] Config load(const std::string& path, Mistakes& mistakes);
 

@@ -9,20 +9,6 @@
 namespace sluice::config {
 namespace {
 
-std::vector<Condition> read_conditions(Table& when) {
-  std::vector<Condition> conditions;
-  for (const std::string& key : when.keys()) {
-    // "" stands for what could not be read, and was noted.
-    Condition condition{.key = key, .globs = when.strings(key, {""}), .line = when.line_of(key)};
-    if (condition.globs.empty()) {
-      when.mistake(key, log::escape(key) + " names no value, so the route takes nothing; leave " +
-                            "the key out to take every value");
-    }
-    conditions.push_back(std::move(condition));
-  }
-  return conditions;
-}
-
 void check_destinations(Table& table, const Route& route, const std::vector<std::string>& known) {
   std::vector<std::string> seen;
   for (const std::string& name : route.destinations) {
@@ -56,13 +42,16 @@ Route read_route(Table& table, Names& names, int number, const std::vector<std::
   Route route;
   route.name = table.string("name", "route-" + std::to_string(number));
   names.take(table, route.name);
-  if (auto when = table.table("when")) route.when = read_conditions(*when);
+  route.when = table.table("when");
+  route.line = table.line();
   route.filters = table.strings("filters", {});
   route.filters_line = table.line_of("filters");
   const std::size_t before = mistakes.list().size();
   route.destinations = table.strings("destinations", {});
-  if (route.destinations.empty() && mistakes.list().size() == before) {
-    table.mistake("destinations", "the route names no destinations" + suggestion("", known));
+  if (route.destinations.empty() && route.filters.empty() && mistakes.list().size() == before) {
+    table.mistake("destinations",
+                  "the route names no destinations, and no filters that would say something" +
+                      suggestion("", known));
   }
   check_destinations(table, route, known);
   route.final = table.boolean("final", route.final);

@@ -139,6 +139,15 @@ bool Table::boolean(std::string_view key, bool fallback) {
   return fallback;
 }
 
+std::optional<double> Table::number(std::string_view key) {
+  const toml::node* const node = state_->ask(key);
+  if (node == nullptr) return std::nullopt;
+  if (const auto* whole = node->as_integer()) return static_cast<double>(whole->get());
+  if (const auto* fraction = node->as_floating_point()) return fraction->get();
+  state_->wrong_kind(key, "a number", *node);
+  return std::nullopt;
+}
+
 std::chrono::milliseconds Table::duration(std::string_view key,
                                           std::chrono::milliseconds fallback) {
   const toml::node* const node = state_->ask(key);
@@ -241,6 +250,20 @@ std::vector<std::string> Table::keys() const {
 
 bool Table::has(std::string_view key) const {
   return state_->table->contains(key);
+}
+
+bool Table::is_table(std::string_view key) const {
+  const toml::node* const node = state_->table->get(key);
+  return node != nullptr && node->is_table();
+}
+
+bool Table::is_integer(std::string_view key) const {
+  const toml::node* const node = state_->table->get(key);
+  return node != nullptr && node->is_integer();
+}
+
+void Table::know(std::string_view key) {
+  static_cast<void>(state_->ask(key));
 }
 
 void Table::mistake(std::string_view key, std::string message) {

@@ -62,6 +62,8 @@ class Table {
   std::int64_t integer(std::string_view key, std::int64_t fallback, std::int64_t least,
                        std::int64_t most);
   bool boolean(std::string_view key, bool fallback);
+  // An integer or a number with a fraction; nullopt when absent.
+  std::optional<double> number(std::string_view key);
   // "30s", "10 min", "12h", "30d", "50ms"; a whole number, at most 36500d.
   std::chrono::milliseconds duration(std::string_view key, std::chrono::milliseconds fallback);
   // "64 KiB", "2 GiB", "512 MB", "100 B"; a whole number, at most 1 EiB.
@@ -75,6 +77,10 @@ class Table {
   // The keys in the order of the file; asking for them reads none.
   [[nodiscard]] std::vector<std::string> keys() const;
   [[nodiscard]] bool has(std::string_view key) const;
+  [[nodiscard]] bool is_table(std::string_view key) const;
+  [[nodiscard]] bool is_integer(std::string_view key) const;
+  // A key that may stand here, and is read elsewhere or not at all.
+  void know(std::string_view key);
 
   // A mistake of the caller's finding, at the line of this key (of the table, when
   // the key is absent) or of the table. The message names the key itself.

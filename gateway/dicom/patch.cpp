@@ -45,23 +45,38 @@ bool Patch::is_covered(ElementIndex index) const {
   return false;
 }
 
-std::vector<ElementIndex> Patch::top_level(Tag tag) const {
+std::vector<ElementIndex> Patch::received(ElementIndex parent, Tag tag) const {
   std::vector<ElementIndex> found;
-  const auto first = header_->find(tag);
+  const auto first = header_->find(tag, parent);
   if (!first) return found;
-  const auto count = static_cast<ElementIndex>(header_->elements().size());
-  for (ElementIndex index = *first; index < count; index = header_->after(index)) {
+  const auto end = parent == kRoot ? static_cast<ElementIndex>(header_->elements().size())
+                                   : header_->after(parent);
+  for (ElementIndex index = *first; index < end; index = header_->after(index)) {
     if ((*header_)[index].tag == tag && !is_removed(index)) found.push_back(index);
-    if (!header_->is_unordered()) break;
+    if (parent == kRoot && !header_->is_unordered()) break;
   }
   return found;
 }
 
-const Patch::Insertion* Patch::inserted(Tag tag) const {
+const Patch::Insertion* Patch::inserted(Tag tag, ElementIndex parent) const {
   const auto found = std::ranges::find_if(insertions_, [&](const Insertion& insertion) {
-    return insertion.parent == kRoot && insertion.element.tag == tag;
+    return insertion.parent == parent && insertion.element.tag == tag;
   });
   return found == insertions_.end() ? nullptr : &*found;
+}
+
+std::vector<PlacedValue> Patch::values(ElementIndex parent, Tag tag) const {
+  std::vector<PlacedValue> all;
+  for (const ElementIndex index : received(parent, tag)) {
+    all.push_back(
+        {(*header_)[index].known_vr(), header_->is_big_endian(index), value(index).value_or("")});
+  }
+  const Insertion* const own = inserted(tag, parent);
+  if (own == nullptr || !all.empty()) return all;
+  const auto* const text = std::get_if<std::string>(&own->element.value);
+  all.push_back({own->element.vr, header_->transfer_syntax().big_endian,
+                 text == nullptr ? std::string_view() : std::string_view(*text)});
+  return all;
 }
 
 std::optional<std::string_view> Patch::value(ElementIndex index) const {
@@ -72,7 +87,7 @@ std::optional<std::string_view> Patch::value(ElementIndex index) const {
 }
 
 std::optional<std::string_view> Patch::value(Tag tag) const {
-  if (const auto found = top_level(tag); !found.empty()) return value(found.front());
+  if (const auto found = received(kRoot, tag); !found.empty()) return value(found.front());
   const Insertion* insertion = inserted(tag);
   if (insertion == nullptr) return std::nullopt;
   const auto* text = std::get_if<std::string>(&insertion->element.value);
@@ -82,7 +97,7 @@ std::optional<std::string_view> Patch::value(Tag tag) const {
 std::string Patch::text(Tag tag) const {
   const auto read = value(tag);
   if (!read) return "";
-  if (const auto found = top_level(tag); !found.empty()) {
+  if (const auto found = received(kRoot, tag); !found.empty()) {
     return value_to_text((*header_)[found.front()].known_vr(), *read,
                          header_->is_big_endian(found.front()));
   }
@@ -91,14 +106,14 @@ std::string Patch::text(Tag tag) const {
 
 std::vector<std::string_view> Patch::values(Tag tag) const {
   std::vector<std::string_view> all;
-  for (const ElementIndex index : top_level(tag)) all.push_back(value(index).value_or(""));
+  for (const ElementIndex index : received(kRoot, tag)) all.push_back(value(index).value_or(""));
   if (all.empty() && inserted(tag) != nullptr) all.push_back(value(tag).value_or(""));
   return all;
 }
 
 std::vector<std::string> Patch::texts(Tag tag) const {
   std::vector<std::string> all;
-  for (const ElementIndex index : top_level(tag)) {
+  for (const ElementIndex index : received(kRoot, tag)) {
     all.push_back(value_to_text((*header_)[index].known_vr(), value(index).value_or(""),
                                 header_->is_big_endian(index)));
   }
@@ -117,7 +132,7 @@ Result<void> Patch::set(Tag tag, std::string_view text) {
   if (vr == Vr::SQ) {
     return failure(ErrorCode::permanent, keyword(tag) + " is a sequence, which has no text");
   }
-  const auto found = top_level(tag);
+  const auto found = received(kRoot, tag);
   std::vector<std::string> values;  // all or none of them are set
   for (const ElementIndex index : found) {
     auto value = text_to_value((*header_)[index].known_vr(), text, header_->is_big_endian(index));
@@ -144,11 +159,19 @@ void Patch::remove(ElementIndex index) {
   edits_[index] = Edit{true, {}};
 }
 
-void Patch::remove(Tag tag) {
-  for (const ElementIndex index : top_level(tag)) remove(index);
+void Patch::remove(Tag tag, ElementIndex parent) {
+  for (const ElementIndex index : received(parent, tag)) remove(index);
   std::erase_if(insertions_, [&](const Insertion& insertion) {
-    return insertion.parent == kRoot && insertion.element.tag == tag;
+    return insertion.parent == parent && insertion.element.tag == tag;
   });
+}
+
+Result<void> Patch::put(ElementIndex parent, NewElement element) {
+  // What one could not insert, nobody has inserted before.
+  std::erase_if(insertions_, [&](const Insertion& insertion) {
+    return insertion.parent == parent && insertion.element.tag == element.tag;
+  });
+  return insert(parent, std::move(element));
 }
 
 Result<void> Patch::insert(ElementIndex parent, NewElement element) {
@@ -163,7 +186,7 @@ Result<void> Patch::insert(ElementIndex parent, NewElement element) {
 
 Result<void> Patch::append_item(Tag sequence, NewItem item) {
   if (auto allowed = check_top_level(sequence); !allowed) return allowed;
-  const auto found = top_level(sequence);
+  const auto found = received(kRoot, sequence);
   if (!found.empty() && (*header_)[found.front()].is_sequence()) {
     appended_[found.front()].push_back(std::move(item));
     return {};

@@ -34,6 +34,13 @@ struct NewElement {
   std::variant<std::string, std::vector<NewItem>> value;
 };
 
+// A value as encoded; valid until the next edit.
+struct PlacedValue {
+  Vr vr = Vr::UN;
+  bool big_endian = false;
+  std::string_view value;
+};
+
 // A range of the received data set (after inflation), or new bytes.
 struct Piece {
   std::uint64_t offset = 0;
@@ -63,6 +70,16 @@ class Patch {
   [[nodiscard]] std::vector<std::string_view> values(Tag tag) const;
   [[nodiscard]] std::vector<std::string> texts(Tag tag) const;
 
+  // The elements with this tag in an item, or at top level with kRoot, that were received
+  // and not removed: two where it comes twice.
+  [[nodiscard]] std::vector<ElementIndex> received(ElementIndex parent, Tag tag) const;
+  // By itself, or with what it is in.
+  [[nodiscard]] bool is_removed(ElementIndex index) const;
+
+  // What stands in this item, or at top level with kRoot, under this tag, through edits:
+  // two where it comes twice there. Of a sequence, or what is too long to be kept, "".
+  [[nodiscard]] std::vector<PlacedValue> values(ElementIndex parent, Tag tag) const;
+
   // Replaces the value of one element; its VR stays as it is in the bytes. Of a
   // sequence or item: all that is in it, edits and appended items included, by items or
   // elements as encoded; it then has a defined length.
@@ -76,12 +93,15 @@ class Patch {
 
   // Removes the element with all that is in it.
   void remove(ElementIndex index);
-  void remove(Tag tag);  // every one at top level
+  void remove(Tag tag, ElementIndex parent = kRoot);  // every one in this item or at top level
 
   // Inserts into an item, or at top level with kRoot, before the first element with a
   // higher tag. Errors: permanent when `parent` is no item, and at top level for group
   // lengths, groups 0000 and 0002 and tags at or behind pixel data.
   [[nodiscard]] Result<void> insert(ElementIndex parent, NewElement element);
+
+  // The same; what was inserted there under this tag before gives way.
+  [[nodiscard]] Result<void> put(ElementIndex parent, NewElement element);
 
   // Appends an item to a top-level sequence (the first with this tag), which is made
   // when absent, removed or an empty value. Errors: permanent, as insert(), and when an
@@ -103,9 +123,7 @@ class Patch {
   };
   friend class Renderer;
 
-  [[nodiscard]] std::vector<ElementIndex> top_level(Tag tag) const;  // not removed
-  [[nodiscard]] const Insertion* inserted(Tag tag) const;            // at top level
-  [[nodiscard]] bool is_removed(ElementIndex index) const;
+  [[nodiscard]] const Insertion* inserted(Tag tag, ElementIndex parent = kRoot) const;
   [[nodiscard]] bool is_covered(ElementIndex index) const;  // what it is in was edited as a whole
 
   const Header* header_;

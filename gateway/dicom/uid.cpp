@@ -1,5 +1,7 @@
 #include "gateway/dicom/uid.h"
 
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcuid.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -177,6 +179,11 @@ std::string md5_uid(std::string_view uid) {
     throw std::runtime_error("OpenSSL cannot compute MD5; it is switched off in FIPS mode");
   }
   return uid_from(digest.data(), 3);
+}
+
+std::string uid_name(std::string_view uid) {
+  const std::string text(uid);
+  return dcmFindNameOfUID(text.c_str(), text.c_str());
 }
 
 bool is_well_known_uid(std::string_view uid) {

@@ -52,6 +52,9 @@ enum class UidDefect {
 // UI attributes that the list does not know, private ones included, count as references.
 [[nodiscard]] bool is_instance_reference(Tag tag);
 
+// "CTImageStorage" of a UID that DCMTK knows, or the UID itself.
+[[nodiscard]] std::string uid_name(std::string_view uid);
+
 // Below 1.2.840.10008.: assigned by the standard, never replaced.
 [[nodiscard]] bool is_well_known_uid(std::string_view uid);
 

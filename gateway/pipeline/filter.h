@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "gateway/base/error.h"
 #include "gateway/config/table.h"
@@ -32,6 +33,12 @@ struct Quarantine {  // kept, delivered by this route only when a person says so
 };
 using Verdict = std::variant<Pass, Drop, Reject, Quarantine>;
 
+// What a filter may do, for `check` to tell of what can never be meant.
+struct FilterEffects {
+  std::vector<std::string> attributes;  // that it edits, as paths
+  std::vector<std::string> labels;      // that it gives
+};
+
 // Immutable after construction and shared by all threads. Deterministic: the same
 // instance and ledger give the same edits and verdict.
 class Filter {
@@ -41,6 +48,8 @@ class Filter {
   // Errors: transient, when the ledger cannot answer now; the instance is then
   // refused (A700) or, when sending, tried again later.
   [[nodiscard]] virtual Result<Verdict> apply(Instance& instance, Ledger& ledger) const = 0;
+
+  [[nodiscard]] virtual FilterEffects effects() const { return {}; }
 };
 
 struct FilterContext {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/dicom/character_set.h"
 #include "gateway/dicom/uid.h"
+#include "gateway/dicom/value_rules.h"
 #include "gateway/dicom/vr.h"
 
 namespace sluice {
@@ -11,6 +13,22 @@ namespace sluice {
 using dicom::ElementIndex;
 using dicom::Tag;
 using dicom::Vr;
+
+namespace {
+
+constexpr std::string_view kUnicode = "ISO_IR 192";
+
+void add_values(std::vector<std::string>& values, Vr vr, std::string_view text) {
+  while (!dicom::has_one_value(vr)) {
+    const std::size_t end = text.find('\\');
+    if (end == std::string_view::npos) break;
+    values.emplace_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  values.emplace_back(text);
+}
+
+}  // namespace
 
 Instance::Instance(Provenance provenance, const dicom::Header& header)
     : provenance_(std::move(provenance)), patch_(header) {}
@@ -34,6 +52,36 @@ bool Instance::is_ambiguous(Tag tag) const {
     }
   }
   return false;
+}
+
+std::string Instance::character_set(ElementIndex item) const {
+  for (ElementIndex at = item; at != dicom::kRoot; at = header()[at].parent) {
+    if (!header()[at].is_item()) continue;
+    const auto own = header().find(dicom::tags::kSpecificCharacterSet, at);
+    const auto value = own ? patch_.value(*own) : std::nullopt;
+    if (value) return dicom::value_to_text(Vr::CS, *value, false);
+  }
+  return text(dicom::tags::kSpecificCharacterSet);
+}
+
+std::string Instance::unicode(const dicom::PlacedValue& value, ElementIndex item) const {
+  std::string text = dicom::value_to_text(value.vr, value.value, value.big_endian);
+  if (!dicom::is_in_character_set(value.vr)) return text;
+  return dicom::convert_text(text, character_set(item), kUnicode).value_or(std::move(text));
+}
+
+std::vector<std::string> Instance::values(const AttributePath& path) const {
+  std::vector<std::string> all;
+  for (const AttributePath::Place& place : path.places(patch_)) {
+    for (const dicom::PlacedValue& found : patch_.values(place.parent, place.tag)) {
+      add_values(all, found.vr, unicode(found, place.parent));
+    }
+  }
+  return all;
+}
+
+void Instance::add_label(const std::string& label) {
+  if (std::ranges::find(labels_, label) == labels_.end()) labels_.push_back(label);
 }
 
 Result<void> Instance::change(Tag tag, std::string_view text, std::string_view reason,
@@ -64,13 +112,93 @@ Result<void> Instance::change(ElementIndex index, std::string_view text, std::st
   return {};
 }
 
+Result<void> Instance::change(const AttributePath::Place& place, Vr vr, std::string_view text,
+                              std::string_view reason, Record record) {
+  const std::vector<ElementIndex> received = patch_.received(place.parent, place.tag);
+  for (const ElementIndex index : received) {
+    if (auto changed = change(index, text, reason, record); !changed) return changed;
+  }
+  if (!received.empty()) return {};
+  const bool big_endian = place.parent == dicom::kRoot ? header().transfer_syntax().big_endian
+                                                       : header().is_big_endian(place.parent);
+  auto encoded = dicom::text_to_value(vr, text, big_endian);
+  if (!encoded) return tl::unexpected(encoded.error());
+  const auto before = patch_.values(place.parent, place.tag);
+  if (!before.empty() && before.front().value == *encoded) return {};
+  note(path_of(place), vr, reason, before.empty() ? "" : before.front().value, *encoded);
+  if (place.parent == dicom::kRoot) remember({std::nullopt, place.tag, record});
+  added_.push_back(place);
+  return patch_.put(place.parent, {place.tag, vr, std::move(*encoded)});
+}
+
+void Instance::remove(const AttributePath::Place& place, std::string_view reason, Record record) {
+  for (const ElementIndex index : patch_.received(place.parent, place.tag)) {
+    const dicom::Element& element = header()[index];
+    note(header().path(index), element.known_vr(), reason, patch_.value(index).value_or(""), "");
+    remember({index, element.tag, record});
+    patch_.remove(index);
+  }
+  if (const auto added = patch_.values(place.parent, place.tag); !added.empty()) {
+    note(path_of(place), added.front().vr, reason, added.front().value, "");
+    patch_.remove(place.tag, place.parent);
+  }
+}
+
+std::string Instance::path_of(const AttributePath::Place& place) const {
+  const std::string name = dicom::keyword(place.tag);
+  return place.parent == dicom::kRoot ? name : header().path(place.parent) + "." + name;
+}
+
+Result<bool> Instance::turn_to_unicode(std::string_view reason) {
+  struct Turned {
+    std::optional<ElementIndex> index;
+    AttributePath::Place place;
+    Vr vr;
+    std::string text;
+  };
+  std::vector<Turned> all;
+  const auto turn = [&](std::optional<ElementIndex> index, const AttributePath::Place& place,
+                        const dicom::PlacedValue& found) {
+    const std::string text = dicom::value_to_text(found.vr, found.value, found.big_endian);
+    auto unicode = dicom::convert_text(text, character_set(place.parent), kUnicode);
+    if (unicode && *unicode != text) all.push_back({index, place, found.vr, std::move(*unicode)});
+    return unicode.has_value();
+  };
+  for (ElementIndex index = 0; index < header().elements().size(); ++index) {
+    const dicom::Element& element = header()[index];
+    const Vr vr = element.known_vr();
+    if (element.tag == dicom::tags::kSpecificCharacterSet && element.parent != dicom::kRoot) {
+      all.push_back({index, {}, vr, std::string(kUnicode)});
+    }
+    if (!dicom::is_in_character_set(vr) || patch_.is_removed(index)) continue;
+    const auto value = patch_.value(index);
+    if (!value) return false;  // too long to be looked at
+    if (!turn(index, {element.parent, element.tag}, {vr, header().is_big_endian(index), *value})) {
+      return false;
+    }
+  }
+  for (const AttributePath::Place& place : added_) {
+    for (const dicom::PlacedValue& found : patch_.values(place.parent, place.tag)) {
+      if (dicom::is_in_character_set(found.vr) && !turn(std::nullopt, place, found)) return false;
+    }
+  }
+  for (const Turned& one : all) {
+    auto changed = one.index ? change(*one.index, one.text, reason, Record::none)
+                             : change(one.place, one.vr, one.text, reason, Record::none);
+    if (!changed) return tl::unexpected(changed.error());
+  }
+  auto changed = change(dicom::tags::kSpecificCharacterSet, kUnicode, reason, Record::none);
+  if (!changed) return tl::unexpected(changed.error());
+  return true;
+}
+
 void Instance::note(std::string path, Vr vr, std::string_view reason, std::string_view before,
                     std::string_view after) {
   const bool big_endian = header().transfer_syntax().big_endian;
   // A UID's padding is what was wrong with it: shown as it stands.
   const auto text = [&](std::string_view value) {
     return vr == Vr::UI ? std::string(value.substr(0, value.find_last_not_of('\0') + 1))
-                        : dicom::value_to_text(vr, value, big_endian);
+                        : unicode({vr, big_endian, value}, dicom::kRoot);
   };
   changes_.push_back({step_, std::move(path), std::string(reason), text(before), text(after)});
 }

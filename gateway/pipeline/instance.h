@@ -17,6 +17,7 @@
 #include "gateway/base/error.h"
 #include "gateway/dicom/header.h"
 #include "gateway/dicom/patch.h"
+#include "gateway/pipeline/attribute_path.h"
 
 namespace sluice {
 
@@ -69,6 +70,22 @@ class Instance {
   // 7.1: text() tells the first, and another reader may take the second.
   [[nodiscard]] bool is_ambiguous(dicom::Tag tag) const;
 
+  // Every value at this path, in UTF-8 and without padding, of each element that it leads to:
+  // none when there is no such element, "" of an empty one.
+  [[nodiscard]] std::vector<std::string> values(const AttributePath& path) const;
+
+  // The Specific Character Set (0008,0005) that text in this item is in; kRoot: the data set.
+  [[nodiscard]] std::string character_set(dicom::ElementIndex item = dicom::kRoot) const;
+
+  // A value of that item as text in UTF-8, values parted by "\\"; as it is, where that is not
+  // text of its character set.
+  [[nodiscard]] std::string unicode(const dicom::PlacedValue& value,
+                                    dicom::ElementIndex item) const;
+
+  // Words by which later routes and conditions may ask for it.
+  [[nodiscard]] const std::vector<std::string>& labels() const { return labels_; }
+  void add_label(const std::string& label);
+
   // Sets a top-level attribute, each if it comes twice. Equal text is no change. Errors:
   // permanent.
   [[nodiscard]] Result<void> change(dicom::Tag tag, std::string_view text, std::string_view reason,
@@ -77,6 +94,19 @@ class Instance {
   // Sets one element at any depth; value as text of its VR. Errors: permanent.
   [[nodiscard]] Result<void> change(dicom::ElementIndex index, std::string_view text,
                                     std::string_view reason, Record record);
+
+  // Sets what stands at this place, each if it comes twice, or inserts it with this VR.
+  // Only at top level it is recorded. Errors: permanent.
+  [[nodiscard]] Result<void> change(const AttributePath::Place& place, dicom::Vr vr,
+                                    std::string_view text, std::string_view reason, Record record);
+
+  // Removes what stands at this place, with all that is in it.
+  void remove(const AttributePath::Place& place, std::string_view reason, Record record);
+
+  // Turns all text to ISO_IR 192 and says so in Specific Character Set. False, and nothing
+  // is changed, where some text is not what its character set allows, or too long to be
+  // looked at. Errors: permanent.
+  [[nodiscard]] Result<bool> turn_to_unicode(std::string_view reason);
 
   // True when (0008,0018) as received, or one of two, is not the command's (0000,1000),
   // padding aside.
@@ -101,13 +131,16 @@ class Instance {
     Record record = Record::none;
   };
   void remember(const Original& original);
+  [[nodiscard]] std::string path_of(const AttributePath::Place& place) const;
   void note(std::string path, dicom::Vr vr, std::string_view reason, std::string_view before,
             std::string_view after);
 
   Provenance provenance_;
   dicom::Patch patch_;
   std::vector<Change> changes_;
-  std::vector<Original> originals_;  // the first edit of each element only
+  std::vector<Original> originals_;          // the first edit of each element only
+  std::vector<AttributePath::Place> added_;  // text by change(place)
+  std::vector<std::string> labels_;
   std::string step_;
   bool mismatch_settled_ = false;
 };

@@ -1,6 +1,7 @@
 #include "gateway/pipeline/pipeline.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "gateway/base/counter.h"
@@ -47,6 +48,11 @@ std::string_view name_of(const Verdict& verdict) {
 bool is_configured(const config::Config& config, const std::string& filter) {
   return std::ranges::any_of(
       config.filters, [&](const config::FilterEntry& entry) { return entry.name == filter; });
+}
+
+void add_to(FilterEffects& all, const FilterEffects& more) {
+  std::ranges::copy(more.attributes, std::back_inserter(all.attributes));
+  std::ranges::copy(more.labels, std::back_inserter(all.labels));
 }
 
 void report(const Provenance& provenance, const RouteDecision& decision) {
@@ -119,6 +125,8 @@ Pipeline::Chain Pipeline::make_chain(const config::Config& config, const config:
     const auto filter = std::ranges::find(filters_, name, &Step::name);
     if (filter != filters_.end()) {
       chain.steps.push_back(*filter);
+      // Of one that could not be made, the mistake was told.
+      if (filter->filter != nullptr) add_to(chain.effects, filter->filter->effects());
     } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
       std::vector<std::string> known;
       for (const Step& step : filters_) known.push_back(step.name);
@@ -139,9 +147,39 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
     pipeline->chains_.push_back(pipeline->make_chain(config, route, mistakes));
-    pipeline->routes_.emplace_back(route, mistakes);
+    pipeline->routes_.emplace_back(route);
   }
+  if (mistakes.empty()) pipeline->warn(config, mistakes);
   return pipeline;
+}
+
+void Pipeline::warn(const config::Config& config, config::Mistakes& mistakes) const {
+  Surroundings surroundings;
+  for (const config::Listener& each : config.listeners) surroundings.listeners.push_back(each.name);
+  FilterEffects before;
+  std::string taken_by;  // the route behind which no other is asked
+  for (std::size_t index = 0; index < routes_.size(); ++index) {
+    const Route& route = routes_[index];
+    const int line = config.routes[index].line;
+    const std::string name = "route '" + log::escape(route.name()) + "' ";
+    surroundings.labels = before.labels;
+    const std::string why = route.condition().why_never(surroundings);
+    if (!taken_by.empty()) {
+      mistakes.warn(line, name + "is never asked: '" + taken_by +
+                              "' before it is final and takes " + "everything");
+    } else if (!why.empty()) {
+      mistakes.warn(line, name + "never takes anything: " + why);
+    }
+    for (const std::string& attribute : route.condition().attributes()) {
+      if (std::ranges::find(before.attributes, attribute) == before.attributes.end()) continue;
+      mistakes.warn(line, name + "asks for " + attribute + ", which a filter before it edits; a " +
+                              "route looks at what was received");
+    }
+    if (route.is_final() && route.condition().is_always() && taken_by.empty()) {
+      taken_by = log::escape(route.name());
+    }
+    add_to(before, chains_[index].effects);
+  }
 }
 
 Result<Pipeline::Run> Pipeline::run(const Chain& chain, Instance& instance, Ledger& ledger,
@@ -180,29 +218,39 @@ Verdict Pipeline::verdict_on_tags(const dicom::Header& header) const {
 }
 
 Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
-                                  Ledger& ledger) const {
-  const Instance received(provenance, header);
+                                  Ledger& ledger, Detail detail) const {
+  Instance received(provenance, header);
   const Verdict on_tags = verdict_on_tags(header);
   Decision decision;
   std::set<std::string, std::less<>> served;
   for (std::size_t index = 0; index < routes_.size(); ++index) {
     const Route& route = routes_[index];
-    if (!route.takes(received)) continue;
-    Instance instance(provenance, header);
+    if (detail == Detail::whole) {
+      decision.findings.push_back({route.name(), route.condition().explain(received)});
+    }
+    if (!route.condition().holds(received)) continue;
+    Instance instance = received;
     auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
     if (!run) return tl::unexpected(run.error());
+    for (const std::string& label : instance.labels()) received.add_label(label);
     RouteDecision made{route.name(), std::move(run->verdict), std::move(run->filter),
                        {},           instance.changes(),      route.acknowledge()};
-    if (std::holds_alternative<Pass>(made.verdict)) made.verdict = on_tags;
+    const bool is_aside =
+        route.destinations().empty() && std::holds_alternative<Pass>(made.verdict);
+    if (std::holds_alternative<Pass>(made.verdict) && !is_aside) made.verdict = on_tags;
     if (std::holds_alternative<Pass>(made.verdict)) {
       for (const std::string& destination : route.destinations()) {
         if (served.insert(destination).second) made.destinations.push_back(destination);
       }
     }
+    if (detail == Detail::whole) {
+      if (auto pieces = instance.patch().render(header.length())) made.pieces = std::move(*pieces);
+    }
     report(provenance, made);
-    decision.routes.push_back(std::move(made));
+    (is_aside ? decision.asides : decision.routes).push_back(std::move(made));
     if (route.is_final()) break;
   }
+  decision.labels = received.labels();
   if (decision.routes.empty() && received.has_uid_mismatch()) {
     decision.routes.push_back({"", mismatch(), "", {}, {}});
   }
@@ -235,8 +283,23 @@ bool Pipeline::some_pass_on() const {
 
 bool Pipeline::all_pass_on() const {
   return std::ranges::all_of(routes_, [](const Route& route) {
-    return route.acknowledge() == config::Acknowledge::delivered;
+    return route.destinations().empty() || route.acknowledge() == config::Acknowledge::delivered;
   });
+}
+
+Result<std::vector<std::string>> Pipeline::labels_before(std::size_t route,
+                                                         const Instance& received,
+                                                         Ledger& ledger) const {
+  Instance labelled(received.provenance(), received.header());
+  for (std::size_t index = 0; index < route; ++index) {
+    if (chains_[index].effects.labels.empty()) continue;
+    if (!routes_[index].condition().holds(labelled)) continue;
+    Instance instance = labelled;
+    const auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
+    if (!run) return tl::unexpected(run.error());
+    for (const std::string& label : instance.labels()) labelled.add_label(label);
+  }
+  return labelled.labels();
 }
 
 Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger,
@@ -248,8 +311,13 @@ Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledg
                    "the configuration has no route '" + std::string(route) +
                        "' any more; put it back, or 'sluice queue retry' to route it anew");
   }
-  const Chain chain =
-      no_chain ? Chain{} : chains_[static_cast<std::size_t>(found - routes_.begin())];
+  const auto index = static_cast<std::size_t>(found - routes_.begin());
+  const Chain chain = no_chain ? Chain{} : chains_[index];
+  if (!no_chain) {
+    const auto labels = labels_before(index, instance, ledger);
+    if (!labels) return tl::unexpected(labels.error());
+    for (const std::string& label : *labels) instance.add_label(label);
+  }
   auto run = Pipeline::run(chain, instance, ledger, verdicts);
   if (!run) return tl::unexpected(run.error());
   return std::move(run->verdict);

@@ -31,10 +31,24 @@ struct RouteDecision {
   std::vector<std::string> destinations;  // without those that an earlier route serves
   std::vector<Change> changes;            // what the chain will do when sending
   config::Acknowledge acknowledge = config::Acknowledge::safe;
+  std::vector<dicom::Piece> pieces = {};  // of Detail::whole: the bytes that will be sent
 };
 
+// What became of one route's conditions.
+struct RouteFinding {
+  std::string route;
+  Finding finding;
+};
+
+// How much a decision tells beside itself.
+enum class Detail { needed, whole };
+
 struct Decision {
-  std::vector<RouteDecision> routes;             // empty: no route takes it
+  std::vector<RouteDecision> routes;  // empty: no route takes it
+  // Routes without a destination that had nothing against it.
+  std::vector<RouteDecision> asides;
+  std::vector<std::string> labels;
+  std::vector<RouteFinding> findings;            // of Detail::whole: each route that was asked
   [[nodiscard]] const Reject* rejected() const;  // of the first route that rejects, or nullptr
   // Of the route that wants most to be kept.
   [[nodiscard]] config::Acknowledge acknowledge() const;
@@ -55,7 +69,7 @@ class Pipeline {
   // Errors: transient, of the ledger; permanent, when an edit cannot be made or written:
   // what passes can be sent.
   [[nodiscard]] Result<Decision> decide(const Provenance& provenance, const dicom::Header& header,
-                                        Ledger& ledger) const;
+                                        Ledger& ledger, Detail detail = Detail::needed) const;
 
   // Behind the last filter comes the new SOP Instance UID of the provenance, if there is
   // one: it is noted in the ledger and in Original Attributes Sequence.
@@ -83,11 +97,18 @@ class Pipeline {
   };
   struct Chain {
     std::vector<Step> steps;
+    FilterEffects effects;  // of all steps
   };
   struct Run {
     Verdict verdict;
     std::string filter;
   };
+  // The labels that routes before this one give to what came so.
+  [[nodiscard]] Result<std::vector<std::string>> labels_before(std::size_t route,
+                                                               const Instance& received,
+                                                               Ledger& ledger) const;
+  // Warns of routes that are never taken, and of conditions that look at what is edited.
+  void warn(const config::Config& config, config::Mistakes& mistakes) const;
   [[nodiscard]] static Result<Run> run(const Chain& chain, Instance& instance, Ledger& ledger,
                                        Verdicts verdicts);
   void add_filters(const config::Config& config, std::span<const FilterType> types,

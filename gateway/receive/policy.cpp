@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gateway/pipeline/route.h"
+#include "gateway/base/glob.h"
 
 namespace sluice {
 

@@ -234,7 +234,8 @@ TEST_F(FullConfiguration, HoldsTheRoutesDefaults) {
   ASSERT_FALSE(config_.routes.empty());
   const Route& shown = config_.routes[0];
   EXPECT_EQ(shown.name, "route-1");
-  EXPECT_THAT(shown.when, IsEmpty());
+  ASSERT_TRUE(shown.when);
+  EXPECT_THAT(shown.when->keys(), IsEmpty());
   EXPECT_THAT(shown.filters, IsEmpty());
   EXPECT_EQ(shown.final, Route().final);
 }

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "filters/merge_studies/character_set.h"
+#include "gateway/dicom/character_set.h"
 #include "tests/support/filter_runner.h"
 
 namespace sluice::test {
@@ -210,11 +210,11 @@ TEST_F(MergeStudies, RefusesKeysAndAttributesThatCannotBe) {
 }
 
 TEST(CharacterSet, ConvertsOnlyWhatHasAForm) {
-  EXPECT_EQ(convert_text("plain", "ISO_IR 100", "ISO_IR 126"), "plain");
-  EXPECT_EQ(convert_text("\xFC", "ISO_IR 100", "ISO_IR 100"), "\xFC");
-  EXPECT_EQ(convert_text("\xFC", "ISO_IR 100", "ISO_IR 192"), "\xC3\xBC");
-  EXPECT_EQ(convert_text("\xFC", "ISO_IR 100", "ISO_IR 126"), std::nullopt);
-  EXPECT_EQ(convert_text("\xFC", "NO SUCH SET", "ISO_IR 192"), std::nullopt);
+  EXPECT_EQ(dicom::convert_text("plain", "ISO_IR 100", "ISO_IR 126"), "plain");
+  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 100"), "\xFC");
+  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 192"), "\xC3\xBC");
+  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 126"), std::nullopt);
+  EXPECT_EQ(dicom::convert_text("\xFC", "NO SUCH SET", "ISO_IR 192"), std::nullopt);
 }
 
 }  // namespace

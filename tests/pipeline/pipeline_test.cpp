@@ -21,6 +21,7 @@ class SetAttribute : public Filter {
     if (!changed) return tl::unexpected(changed.error());
     return Pass{};
   }
+  FilterEffects effects() const override { return {{keyword_}, {}}; }
 
  private:
   std::string keyword_;
@@ -36,7 +37,13 @@ class Say : public Filter {
     if (verdict_ == "drop") return Drop{"gone"};
     if (verdict_ == "fail") return failure(ErrorCode::transient, "the ledger is away");
     if (verdict_ == "settle") instance.settle_uid_mismatch();
+    if (verdict_ == "label" && instance.text(tags::kStudyId) == "S") instance.add_label("urgent");
+    if (verdict_ == "drop if labelled" && !instance.labels().empty()) return Drop{"labelled"};
     return Pass{};
+  }
+  FilterEffects effects() const override {
+    return {{},
+            verdict_ == "label" ? std::vector<std::string>{"urgent"} : std::vector<std::string>{}};
   }
 
  private:
@@ -84,6 +91,14 @@ verdict = "fail"
 name = "settle"
 type = "say"
 verdict = "settle"
+[[filter]]
+name = "label"
+type = "say"
+verdict = "label"
+[[filter]]
+name = "drop_labelled"
+type = "say"
+verdict = "drop if labelled"
 )";
 
 class NoLedger : public Ledger {
@@ -314,6 +329,99 @@ TEST_F(PipelineTest, GivesTheNewUidBehindTheLastFilterAndRemembersTheOldOne) {
   const auto found = (*ledger)->lookup(provenance_.sop_instance_uid);
   ASSERT_EQ(found->size(), 1U);
   EXPECT_EQ(found->front().after, uid);
+}
+
+TEST_F(PipelineTest, RoutesByTheLabelsOfEarlierRoutes) {
+  build(R"(
+[[route]]
+when = { label = "urgent" }
+destinations = ["b"]
+[[route]]
+filters = ["label"]
+[[route]]
+when = { label = "urgent" }
+destinations = ["a"]
+)");
+  const Decision decision = decide();
+  ASSERT_EQ(decision.routes.size(), 1U);
+  EXPECT_EQ(decision.routes[0].route, "route-3");
+  ASSERT_EQ(decision.asides.size(), 1U);
+  EXPECT_EQ(decision.asides[0].route, "route-2");
+  EXPECT_EQ(decision.labels, std::vector<std::string>{"urgent"});
+}
+
+TEST_F(PipelineTest, HasTheLabelsOfEarlierRoutesWhenSending) {
+  build(R"(
+[[route]]
+filters = ["label"]
+[[route]]
+name = "main"
+filters = ["drop_labelled"]
+destinations = ["a"]
+)");
+  EXPECT_TRUE(std::holds_alternative<Drop>(decide().routes.at(0).verdict));
+  Instance instance(provenance_, header_);
+  const auto verdict = pipeline_->apply("main", instance, ledger_);
+  ASSERT_TRUE(verdict);
+  EXPECT_TRUE(std::holds_alternative<Drop>(*verdict));
+}
+
+TEST_F(PipelineTest, ARouteWithoutDestinationTakesNothingUnlessItHasAVerdict) {
+  build("[[route]]\nfilters = [\"set\"]\n");
+  EXPECT_TRUE(decide().routes.empty());
+  build("[[route]]\nfilters = [\"drop\"]\nfinal = true\n[[route]]\ndestinations = [\"a\"]\n");
+  const Decision dropped = decide();
+  ASSERT_EQ(dropped.routes.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Drop>(dropped.routes[0].verdict));
+}
+
+TEST_F(PipelineTest, TellsWhyOfEachRouteAndWhichBytesChange) {
+  build(R"(
+[[route]]
+when = { StudyID = "other" }
+destinations = ["a"]
+[[route]]
+when = { StudyID = "S" }
+filters = ["set"]
+destinations = ["b"]
+)");
+  EXPECT_TRUE(decide().findings.empty());
+  const auto decision = pipeline_->decide(provenance_, header_, ledger_, Detail::whole);
+  ASSERT_TRUE(decision);
+  ASSERT_EQ(decision->findings.size(), 2U);
+  EXPECT_FALSE(decision->findings[0].finding.holds);
+  EXPECT_EQ(decision->findings[0].finding.parts.at(0).text, "StudyID: other; it is \"S\"");
+  EXPECT_TRUE(decision->findings[1].finding.holds);
+  EXPECT_GE(decision->routes.at(0).pieces.size(), 2U);
+}
+
+TEST_F(PipelineTest, WarnsOfRoutesThatTakeNothingAndOfConditionsOnWhatIsEdited) {
+  build(R"(
+[[route]]
+when = { listener = "nowhere" }
+destinations = ["a"]
+[[route]]
+when = { label = "urgent" }
+destinations = ["a"]
+[[route]]
+filters = ["set"]
+destinations = ["a"]
+[[route]]
+when = { StudyID = "x" }
+destinations = ["a"]
+[[route]]
+destinations = ["a"]
+final = true
+[[route]]
+destinations = ["b"]
+)");
+  EXPECT_TRUE(mistakes_.empty()) << mistakes_.text();
+  const std::string text = mistakes_.text();
+  EXPECT_EQ(mistakes_.warnings().size(), 4U) << text;
+  EXPECT_NE(text.find("'route-1' never takes anything: no listener"), std::string::npos) << text;
+  EXPECT_NE(text.find("'route-2' never takes anything: no route"), std::string::npos) << text;
+  EXPECT_NE(text.find("'route-4' asks for StudyID"), std::string::npos) << text;
+  EXPECT_NE(text.find("'route-6' is never asked"), std::string::npos) << text;
 }
 
 TEST_F(PipelineTest, NotesUnknownFiltersTypesAndOptions) {

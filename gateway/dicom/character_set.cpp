@@ -1,11 +1,11 @@
-#include "filters/merge_studies/character_set.h"
+#include "gateway/dicom/character_set.h"
 
 #include <algorithm>
 
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dcspchrs.h>
 
-namespace sluice {
+namespace sluice::dicom {
 
 std::optional<std::string> convert_text(std::string_view text, std::string_view from,
                                         std::string_view to) {
@@ -24,4 +24,4 @@ std::optional<std::string> convert_text(std::string_view text, std::string_view 
   return std::string(converted.c_str(), converted.size());
 }
 
-}  // namespace sluice
+}  // namespace sluice::dicom

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace sluice {
+namespace sluice::dicom {
 
 // Sets as in the attribute, "\"-separated, "" for the default repertoire. ASCII text
 // and equal sets need no conversion. nullopt when the text has no form in the target
@@ -13,4 +13,4 @@ namespace sluice {
 [[nodiscard]] std::optional<std::string> convert_text(std::string_view text, std::string_view from,
                                                       std::string_view to);
 
-}  // namespace sluice
+}  // namespace sluice::dicom

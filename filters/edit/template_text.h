@@ -1,0 +1,31 @@
+// Text with names in braces: "{StationName}-{calling_ae_title}". "{{" and "}}" are braces.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "gateway/base/error.h"
+#include "gateway/pipeline/attribute_path.h"
+#include "gateway/pipeline/instance.h"
+
+namespace sluice {
+
+class TemplateText {
+ public:
+  // Names are attributes (see AttributePath), calling_ae_title, called_ae_title, listener,
+  // peer_address, receive_date (YYYYMMDD) and receive_time (HHMMSS), both in the time of this
+  // machine's zone. Errors: configuration.
+  [[nodiscard]] static Result<TemplateText> parse(std::string_view text);
+
+  // In UTF-8; values of an attribute parted by "\", "" when it is absent.
+  [[nodiscard]] std::string of(const Instance& instance) const;
+
+ private:
+  using Fact = std::string (*)(const Instance&);
+  std::vector<std::variant<std::string, AttributePath, Fact>> parts_;
+  static Result<std::variant<std::string, AttributePath, Fact>> parse_name(std::string_view name);
+};
+
+}  // namespace sluice
