@@ -18,6 +18,7 @@ struct Arguments {
   std::string config = "sluice.toml";
   bool json = false;
   std::string check_file;
+  command::CheckOptions check;
   command::ExplainOptions explain;
   std::vector<std::string> ids;
   std::vector<std::string> states;
@@ -131,6 +132,22 @@ void add_queue(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   for (CLI::App* sub : {release, discard}) add_reason(*sub, arguments);
 }
 
+void add_check(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* check = app.add_subcommand("check", "all mistakes of a configuration");
+  check->add_option("file", arguments.check_file, "the configuration file")->required();
+  check->add_flag("--json", arguments.check.json, "one JSON document on stdout");
+  CLI::Option* connect =
+      check->add_flag("--connect", arguments.check.connect,
+                      "then tries each destination, sends nothing, and tells what it accepts; "
+                      "exit code 4: one does not work");
+  check
+      ->add_option("--destination", arguments.check.destinations,
+                   "tries only this one; may be given again")
+      ->allow_extra_args(false)
+      ->needs(connect);
+  check->callback([&] { exit_code = command::check(arguments.check_file, arguments.check); });
+}
+
 void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
   CLI::App* explain =
       app.add_subcommand("explain", "what would become of an image; sends and writes nothing");
@@ -178,11 +195,7 @@ int run(int argc, char** argv) {
   add_common(*serve, arguments, false);
   serve->callback([&] { exit_code = command::serve(arguments.config); });
 
-  CLI::App* check = app.add_subcommand("check", "all mistakes of a configuration");
-  check->add_option("file", arguments.check_file, "the configuration file")->required();
-  check->add_flag("--json", arguments.json, "one JSON document on stdout");
-  check->callback([&] { exit_code = command::check(arguments.check_file, arguments.json); });
-
+  add_check(app, arguments, exit_code);
   add_explain(app, arguments, exit_code);
   add_queue(app, arguments, exit_code);
   add_fault(app, arguments, exit_code);

@@ -15,13 +15,20 @@ inline constexpr int kOk = 0;
 inline constexpr int kMistakes = 1;  // the configuration is wrong
 inline constexpr int kUsage = 2;     // the command line is wrong
 inline constexpr int kNotFound = 3;  // nothing matches
-inline constexpr int kFailed = 4;    // a file, database or port could not be used
+inline constexpr int kFailed = 4;    // a file, database, port or destination could not be used
 
 // Receives, repairs, keeps and delivers until SIGTERM or SIGINT.
 [[nodiscard]] int serve(const std::string& config_file);
 
+struct CheckOptions {
+  bool json = false;
+  bool connect = false;
+  std::vector<std::string> destinations;  // to connect to; empty: all
+};
 // All mistakes of a configuration, with their lines. Warnings are told and change no exit code.
-[[nodiscard]] int check(const std::string& config_file, bool json);
+// With `connect` and no mistakes, each destination is tried, one after the other; kFailed when
+// one does not work.
+[[nodiscard]] int check(const std::string& config_file, const CheckOptions& options);
 
 struct ExplainOptions {
   std::vector<std::string> images;  // Part 10 files

@@ -14,7 +14,6 @@
 #include "gateway/command/person.h"
 #include "gateway/command/queue_text.h"
 #include "gateway/command/setup.h"
-#include "gateway/config/nearest.h"
 
 namespace sluice::command {
 namespace {
@@ -62,21 +61,6 @@ int print_changed(std::size_t count, const char* what, bool as_json) {
     std::cout << what << ": " << count << '\n';
   }
   return count == 0 ? kNotFound : kOk;
-}
-
-// False after a message: a destination that the configuration does not have.
-bool are_destinations(const config::Config& config, const std::vector<std::string>& names) {
-  std::vector<std::string> known;
-  for (const config::Destination& destination : config.destinations) {
-    known.push_back(destination.name);
-  }
-  for (const std::string& name : names) {
-    if (std::ranges::find(known, name) != known.end()) continue;
-    std::cerr << "sluice: no destination is called '" << log::escape(name) << "'"
-              << config::suggestion(name, known) << '\n';
-    return false;
-  }
-  return true;
 }
 
 // A route that is gone had a chain that is gone: what it would have repaired must not go

@@ -1,10 +1,13 @@
 #include "gateway/command/setup.h"
 
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
 #include "filters/filters.h"
+#include "gateway/base/log.h"
 #include "gateway/command/command.h"
+#include "gateway/config/nearest.h"
 #include "gateway/dicom/transfer_syntax.h"
 #include "gateway/dicom/vr.h"
 
@@ -62,6 +65,20 @@ std::string ledger_file(const config::Config& config) {
 }
 std::string audit_file(const config::Config& config) {
   return config.gateway.data_dir + "/audit.db";
+}
+
+bool are_destinations(const config::Config& config, const std::vector<std::string>& names) {
+  std::vector<std::string> known;
+  for (const config::Destination& destination : config.destinations) {
+    known.push_back(destination.name);
+  }
+  for (const std::string& name : names) {
+    if (std::ranges::find(known, name) != known.end()) continue;
+    std::cerr << "sluice: no destination is called '" << log::escape(name) << "'"
+              << config::suggestion(name, known) << '\n';
+    return false;
+  }
+  return true;
 }
 
 int fail(const std::string& message) {

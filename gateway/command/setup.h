@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "gateway/config/config.h"
 #include "gateway/pipeline/pipeline.h"
@@ -31,6 +32,10 @@ struct Setup {
 [[nodiscard]] std::string queue_file(const config::Config& config);
 [[nodiscard]] std::string ledger_file(const config::Config& config);
 [[nodiscard]] std::string audit_file(const config::Config& config);
+
+// False after a message: a destination that the configuration does not have.
+[[nodiscard]] bool are_destinations(const config::Config& config,
+                                    const std::vector<std::string>& names);
 
 // "sluice: MESSAGE" to stderr; returns kFailed.
 int fail(const std::string& message);

@@ -10,6 +10,7 @@
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
+#include "gateway/deliver/dicom_peer.h"
 #include "gateway/deliver/sender.h"
 #include "gateway/net/requestor.h"
 
@@ -76,7 +77,7 @@ class WatchedSource : public net::DataSource {
 class DicomSender : public Sender {
  public:
   DicomSender(config::Destination destination, net::SecurityAlertHook security_alert)
-      : destination_(std::move(destination)), security_alert_(std::move(security_alert)) {}
+      : destination_(std::move(destination)), peer_(destination_, std::move(security_alert)) {}
 
   void prepare(std::span<const QueueEntry> batch) override {
     batch_.clear();
@@ -255,27 +256,9 @@ class DicomSender : public Sender {
         if (kinds.size() < kMostKinds) kinds.insert(each);
       }
     }
-    net::RequestorOptions options;
-    options.host = destination_.host;
-    options.security_alert = security_alert_;
-    options.port = destination_.port;
-    options.calling_ae_title = destination_.calling_ae_title;
-    options.called_ae_title = destination_.called_ae_title;
-    options.user_name = user_name;
-    options.max_pdu = destination_.max_pdu;
-    options.connect_timeout = destination_.connect_timeout;
-    options.response_timeout = destination_.response_timeout;
-    options.name = destination_.name;
-    if (destination_.tls && tls_ == nullptr) {
-      auto opened =
-          net::TlsContext::open(*destination_.tls, net::TlsSide::destination, destination_.host);
-      // Good at the start, and bad now: a file that is being replaced. It comes back.
-      if (!opened) return failure(ErrorCode::transient, opened.error().message);
-      tls_ = std::move(*opened);
-    }
-    options.tls = tls_;
-    for (const Kind& each : kinds) propose(each, options.contexts);
-    auto opened = Requestor::open(options);
+    std::vector<net::ProposedContext> contexts;
+    for (const Kind& each : kinds) propose(each, contexts);
+    auto opened = peer_.open(std::move(contexts), user_name);
     if (!opened) return tl::unexpected(opened.error());
     proposed_ = std::move(kinds);
     user_name_ = user_name;
@@ -328,8 +311,7 @@ class DicomSender : public Sender {
   }
 
   const config::Destination destination_;
-  const net::SecurityAlertHook security_alert_;
-  std::shared_ptr<net::TlsContext> tls_;
+  DicomPeer peer_;
   std::set<Kind> batch_;
   std::set<Kind> proposed_;  // with the last association
   std::string user_name_;    // of the last association

@@ -24,6 +24,7 @@
 
 #include "gateway/base/file_descriptor.h"
 #include "gateway/base/log.h"
+#include "gateway/deliver/part_folder.h"
 #include "gateway/deliver/sender.h"
 #include "gateway/spool/digest.h"
 #include "gateway/spool/file_meta.h"
@@ -40,7 +41,6 @@ constexpr std::size_t kMostSynced = 10'000;  // folders remembered
 constexpr int kPartTries = 3;
 constexpr mode_t kFolderMode = 0750;
 constexpr mode_t kFileMode = 0640;
-constexpr const char* kPartFolder = ".sluice-parts";
 
 std::string digest_of(std::string_view text) {
   Digest digest;

@@ -34,6 +34,17 @@ bool is_readable(std::string_view uid) {
   return std::ranges::find(kOtherwise, uid) == kOtherwise.end();
 }
 
+std::vector<std::string> readable_transfer_syntaxes() {
+  std::vector<std::string> uids;
+  for (int number = EXS_LittleEndianImplicit;; ++number) {
+    const DcmXfer syntax(static_cast<E_TransferSyntax>(number));
+    if (syntax.getXfer() == EXS_Unknown) return uids;
+    // Without a UID are those that DCMTK made up.
+    const std::string uid = syntax.getXferID();
+    if (!uid.empty() && is_readable(uid)) uids.push_back(uid);
+  }
+}
+
 std::string transfer_syntax_name(std::string_view uid) {
   std::string text(uid);
   if (text.empty()) return text;  // as are those that DCMTK made up

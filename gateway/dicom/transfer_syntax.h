@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace sluice::dicom {
 
@@ -27,6 +28,10 @@ inline constexpr std::string_view kDeflatedExplicitVrLittleEndian = "1.2.840.100
 // deflated ones of JPIP, and what is no data set. Of a UID that nobody knows it is true:
 // PS3.5 A.4 asks for what transfer_syntax() says.
 [[nodiscard]] bool is_readable(std::string_view uid);
+
+// All that DCMTK knows and is_readable() holds for, in its order: what can be sent, for it
+// can have been received so.
+[[nodiscard]] std::vector<std::string> readable_transfer_syntaxes();
 
 // DCMTK's name for it, or the UID itself.
 [[nodiscard]] std::string transfer_syntax_name(std::string_view uid);

@@ -81,6 +81,15 @@ const std::vector<AcceptedContext>& Association::contexts() const {
   return state_->contexts;
 }
 
+Peer Association::peer() const {
+  const T_ASC_Parameters& parameters = *state_->association->params;
+  Peer peer;
+  peer.implementation_class_uid = parameters.theirImplementationClassUID;
+  peer.implementation_version_name = parameters.theirImplementationVersionName;
+  peer.max_pdu = state_->max_send;
+  return peer;
+}
+
 const AcceptedContext* Association::find_context(std::uint8_t id) const {
   const auto found =
       std::find_if(state_->contexts.begin(), state_->contexts.end(),
@@ -197,16 +206,49 @@ Result<Parameters> make_parameters(const RequestorOptions& options) {
   return parameters;
 }
 
-Error rejection_error(T_ASC_Parameters& parameters) {
+OpenError rejection_error(T_ASC_Parameters& parameters) {
   T_ASC_RejectParameters rejected{};
   static_cast<void>(ASC_getRejectParameters(&parameters, &rejected));
   const Rejection rejection{static_cast<std::uint8_t>(rejected.result),
                             static_cast<std::uint8_t>(rejected.source),
                             static_cast<std::uint8_t>(rejected.reason & 0xFF)};
   const bool permanent = rejection.result == Rejection::permanent;
-  return {permanent ? ErrorCode::configuration : ErrorCode::transient,
-          "association rejected (" + std::string(permanent ? "permanent" : "transient") +
-              "): " + std::string(reason_text(rejection))};
+  return {{permanent ? ErrorCode::configuration : ErrorCode::transient,
+           "association rejected (" + std::string(permanent ? "permanent" : "transient") +
+               "): " + std::string(reason_text(rejection))},
+          OpenError::Kind::rejected,
+          rejection};
+}
+
+// What became of a request that was neither accepted nor rejected.
+OpenError unanswered_error(const Connection& connection, const OFCondition& condition) {
+  using Kind = OpenError::Kind;
+  const auto error = [](Kind kind, const std::string& reason) {
+    return OpenError{{ErrorCode::transient, "no association: " + reason}, kind};
+  };
+  switch (connection.ending()) {
+    case Connection::Ending::none:
+      break;
+    case Connection::Ending::closed_by_peer:
+    case Connection::Ending::broken:
+      return error(Kind::ended, connection.ending_text());
+    case Connection::Ending::idle:
+    case Connection::Ending::stalled:
+    case Connection::Ending::overdue:
+      return error(Kind::silent, connection.ending_text());
+    case Connection::Ending::stopped:
+    case Connection::Ending::closed:
+      return error(Kind::ours, connection.ending_text());
+  }
+  if (condition == DUL_PEERABORTEDASSOCIATION) {
+    return error(Kind::ended, "the peer aborted the association");
+  }
+  return error(condition == EC_MemoryExhausted ? Kind::ours : Kind::unusable, condition.text());
+}
+
+tl::unexpected<OpenError> unusable(const std::string& answer) {
+  return tl::unexpected(
+      OpenError{{ErrorCode::transient, "no association: " + answer}, OpenError::Kind::unusable});
 }
 
 // What the peer accepted of what was proposed. A context it made up, or a transfer
@@ -228,15 +270,15 @@ std::vector<AcceptedContext> accepted_contexts(T_ASC_Parameters& parameters,
 
 }  // namespace
 
-Result<Association> Association::request(std::shared_ptr<Connection> connection,
+Opened<Association> Association::request(std::shared_ptr<Connection> connection,
                                          const RequestorOptions& options) {
   if (auto checked = check_options(options); !checked) {
-    return tl::unexpected<Error>(checked.error());
+    return tl::unexpected(OpenError{checked.error()});
   }
   const auto network = dcmnet_network();
-  if (!network) return tl::unexpected<Error>(network.error());
+  if (!network) return tl::unexpected(OpenError{network.error()});
   auto parameters = make_parameters(options);
-  if (!parameters) return tl::unexpected<Error>(parameters.error());
+  if (!parameters) return tl::unexpected(OpenError{parameters.error()});
 
   auto state = std::make_unique<State>();
   state->connection = std::move(connection);
@@ -252,29 +294,21 @@ Result<Association> Association::request(std::shared_ptr<Connection> connection,
   if (state->association != nullptr) static_cast<void>(parameters->release());
   if (condition == DUL_ASSOCIATIONREJECTED) {
     state->open = false;
-    return tl::unexpected<Error>(rejection_error(made));
+    return tl::unexpected(rejection_error(made));
   }
-  if (condition.bad()) {
-    const bool aborted = condition == DUL_PEERABORTEDASSOCIATION;
-    const Connection& ended = *state->connection;
-    const std::string reason = ended.ending() != Connection::Ending::none ? ended.ending_text()
-                               : aborted ? "the peer aborted the association"
-                                         : condition.text();
-    return failure(ErrorCode::transient, "no association: " + reason);
-  }
+  if (condition.bad()) return tl::unexpected(unanswered_error(*state->connection, condition));
   // dcmnet takes an A-RELEASE-RQ for an acceptance of nothing. Whoever accepts has an
   // answer for every context (PS3.8 9.3.3.2).
   LST_HEAD* results = made.DULparams.acceptedPresentationContext;
   if (results == nullptr || LST_Count(&results) == 0) {
-    return failure(ErrorCode::transient,
-                   "no association: the peer answered without a word on presentation contexts");
+    return unusable("the peer answered without a word on presentation contexts");
   }
   state->contexts = accepted_contexts(made, options);
   state->max_send = usable_max_pdu(options.max_pdu);
   const long peer_max = made.theirMaxPDUReceiveSize;
   if (peer_max > 0 && peer_max < kLeastMaxPdu) {
-    return failure(ErrorCode::transient, "no association: the peer's maximum PDU of " +
-                                             std::to_string(peer_max) + " bytes holds no message");
+    return unusable("the peer's maximum PDU of " + std::to_string(peer_max) +
+                    " bytes holds no message");
   }
   if (peer_max > 0 && peer_max < static_cast<long>(state->max_send)) {
     state->max_send = static_cast<std::uint32_t>(peer_max);

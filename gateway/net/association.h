@@ -61,7 +61,7 @@ class Association {
                                                   std::uint32_t max_pdu);
 
   // Requestor: over a connection that is open. Errors: as Requestor::open().
-  [[nodiscard]] static Result<Association> request(std::shared_ptr<Connection> connection,
+  [[nodiscard]] static Opened<Association> request(std::shared_ptr<Connection> connection,
                                                    const RequestorOptions& options);
 
   ~Association();
@@ -75,6 +75,9 @@ class Association {
   // The accepted ones.
   [[nodiscard]] const std::vector<AcceptedContext>& contexts() const;
   [[nodiscard]] const AcceptedContext* find_context(std::uint8_t id) const;
+
+  // Requestor: what the peer said of itself; nothing of the connection.
+  [[nodiscard]] Peer peer() const;
 
   // A PDV on a presentation context that was not accepted breaks the rules.
   [[nodiscard]] Received<Pdv> next_pdv();

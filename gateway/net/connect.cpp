@@ -63,29 +63,34 @@ std::vector<SocketAddress> copied(const addrinfo* list) {
   return all;
 }
 
+tl::unexpected<ConnectError> not_reached(std::string message, int error_number) {
+  return tl::unexpected(ConnectError{{ErrorCode::transient, std::move(message)}, error_number});
+}
+
 }  // namespace
 
-Result<Connected> connect_to(const std::string& host, std::uint16_t port, SteadyTime deadline) {
+ConnectResult connect_to(const std::string& host, std::uint16_t port, SteadyTime deadline) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  const int failed = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (failed != 0) {
-    return failure(ErrorCode::transient, "cannot look up host '" + host +
-                                             "': " + ::gai_strerror(failed) +
-                                             "; check the destination's address");
+  const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (error != 0) {
+    return not_reached("cannot look up host '" + host + "': " + ::gai_strerror(error) +
+                           "; check the destination's address",
+                       0);
   }
   const std::unique_ptr<addrinfo, AddressListDeleter> list(found);
   auto connected = connect_to_first(copied(found), deadline);
   if (connected) return connected;
-  return failure(ErrorCode::transient, "cannot connect to " + host + " port " +
-                                           std::to_string(port) + " (" + connected.error().message +
-                                           ")");
+  return not_reached("cannot connect to " + host + " port " + std::to_string(port) + " (" +
+                         connected.error().message + ")",
+                     connected.error().error_number);
 }
 
-Result<Connected> connect_to_first(std::span<const SocketAddress> addresses, SteadyTime deadline) {
+ConnectResult connect_to_first(std::span<const SocketAddress> addresses, SteadyTime deadline) {
   std::string reasons;
+  int last_error = 0;
   for (; !addresses.empty(); addresses = addresses.subspan(1)) {
     const SocketAddress& address = addresses.front();
     const SteadyTime now = steady_clock::now();
@@ -96,10 +101,11 @@ Result<Connected> connect_to_first(std::span<const SocketAddress> addresses, Ste
         socket.is_valid() ? connect_socket(socket.get(), address, now + share) : errno;
     const std::string text = numeric(address);
     if (error == 0) return Connected{std::move(socket), text};
+    last_error = error;
     if (!reasons.empty()) reasons += ", ";
     reasons += text + ": " + std::generic_category().message(error);
   }
-  return failure(ErrorCode::transient, reasons);
+  return not_reached(std::move(reasons), last_error);
 }
 
 }  // namespace sluice::net

@@ -18,11 +18,16 @@ struct Connected {
   std::string address;  // the numeric one that answered
 };
 
+struct ConnectError : Error {
+  int error_number = 0;  // of the address that was tried last; 0: the host is not known
+};
+using ConnectResult = tl::expected<Connected, ConnectError>;
+
 // Tries every address of the host, IPv6 and IPv4, in the resolver's order, as
 // connect_to_first() does. The look-up of a name is bounded by the resolver's own time-outs.
 // Errors: transient.
-[[nodiscard]] Result<Connected> connect_to(const std::string& host, std::uint16_t port,
-                                           SteadyTime deadline);
+[[nodiscard]] ConnectResult connect_to(const std::string& host, std::uint16_t port,
+                                       SteadyTime deadline);
 
 struct SocketAddress {
   sockaddr_storage address{};
@@ -31,7 +36,7 @@ struct SocketAddress {
 
 // Tries one after the other. An address that does not answer takes its share of the time and
 // leaves the rest to the others. Errors: transient, with each address and why it was not.
-[[nodiscard]] Result<Connected> connect_to_first(std::span<const SocketAddress> addresses,
-                                                 SteadyTime deadline);
+[[nodiscard]] ConnectResult connect_to_first(std::span<const SocketAddress> addresses,
+                                             SteadyTime deadline);
 
 }  // namespace sluice::net

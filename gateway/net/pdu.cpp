@@ -50,6 +50,19 @@ std::string_view reason_text(const Rejection& rejection) {
   }
 }
 
+std::string_view source_text(const Rejection& rejection) {
+  switch (rejection.source) {
+    case Rejection::user:
+      return "service user";
+    case Rejection::provider_acse:
+      return "service provider, ACSE";
+    case Rejection::provider_presentation:
+      return "service provider, presentation";
+    default:
+      return "source not in the standard";
+  }
+}
+
 std::array<std::byte, 10> encode(const Rejection& rejection) {
   return short_pdu(PduType::associate_reject, rejection.result, rejection.source, rejection.reason);
 }

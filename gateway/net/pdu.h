@@ -50,6 +50,8 @@ inline constexpr Rejection kLocalLimitExceeded{Rejection::transient,
 
 // "calling AE title not recognized", in the standard's words.
 [[nodiscard]] std::string_view reason_text(const Rejection& rejection);
+// "service user", in the standard's words.
+[[nodiscard]] std::string_view source_text(const Rejection& rejection);
 
 [[nodiscard]] std::array<std::byte, 10> encode(const Rejection& rejection);
 

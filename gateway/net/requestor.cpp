@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -44,6 +45,7 @@ struct Requestor::State {
   Association association;
   milliseconds response_timeout;
   Presence presence;
+  Peer peer;
   bool open = true;
   // What answer() is to be to.
   struct Asked {
@@ -149,10 +151,18 @@ Requestor::~Requestor() = default;
 
 namespace {
 
-tl::unexpected<Error> failed_at(const RequestorOptions& options, Error error) {
+tl::unexpected<OpenError> failed_at(const RequestorOptions& options, OpenError error) {
   error.message = options.called_ae_title + " at " + options.host + " port " +
                   std::to_string(options.port) + ": " + error.message;
-  return tl::unexpected<Error>(std::move(error));
+  return tl::unexpected<OpenError>(std::move(error));
+}
+
+tl::unexpected<OpenError> not_connected(const ConnectError& error) {
+  using Kind = OpenError::Kind;
+  const Kind kind = error.error_number == 0              ? Kind::unknown_host
+                    : error.error_number == ECONNREFUSED ? Kind::refused
+                                                         : Kind::unreachable;
+  return tl::unexpected<OpenError>(OpenError{error, kind});
 }
 
 void raise_alert(const RequestorOptions& options, const Connection& connection) {
@@ -165,14 +175,14 @@ void raise_alert(const RequestorOptions& options, const Connection& connection) 
 // A destination without trust is away, not misconfigured: one expired certificate, or
 // somebody in between with a certificate of his own, must not put a whole queue on hold
 // for a person to release row by row. When the cause is mended all of it goes by itself.
-Result<std::shared_ptr<Connection>> connect(const RequestorOptions& options) {
+Opened<std::shared_ptr<Connection>> connect(const RequestorOptions& options) {
   const SteadyTime deadline = steady_clock::now() + options.connect_timeout;
   auto connected = connect_to(options.host, options.port, deadline);
-  if (!connected) return tl::unexpected<Error>(connected.error());
+  if (!connected) return not_connected(connected.error());
   std::unique_ptr<TlsSession> tls;
   if (options.tls != nullptr) {
     auto session = options.tls->session(connected->socket.get());
-    if (!session) return failed_at(options, session.error());
+    if (!session) return failed_at(options, {session.error(), OpenError::Kind::ours});
     tls = std::move(*session);
   }
   const Timeouts timeouts{options.response_timeout, options.response_timeout,
@@ -182,28 +192,49 @@ Result<std::shared_ptr<Connection>> connect(const RequestorOptions& options) {
                                    std::vector<std::byte>(), nullptr, std::move(tls));
   connection->set_deadline(deadline);
   if (!connection->handshake()) {
+    OpenError error{
+        {ErrorCode::transient, "no TLS connection: " + connection->ending_text()},
+        OpenError::Kind::tls,
+        {},
+        connection->tls()->has_failed() ? connection->tls()->failure().reason : "no answer"};
     if (connection->tls()->has_failed()) raise_alert(options, *connection);
     connection->close(milliseconds(0));
-    return failed_at(options,
-                     {ErrorCode::transient, "no TLS connection: " + connection->ending_text()});
+    return failed_at(options, std::move(error));
   }
   return connection;
 }
 
 }  // namespace
 
-Result<Requestor> Requestor::open(const RequestorOptions& options) {
+Opened<Requestor> Requestor::open(const RequestorOptions& options) {
+  const auto begun = steady_clock::now();
   const auto connection = connect(options);
-  if (!connection) return tl::unexpected<Error>(connection.error());
-  (*connection)->set_deadline(steady_clock::now() + options.response_timeout);
+  if (!connection) return tl::unexpected<OpenError>(connection.error());
+  const auto connected = steady_clock::now();
+  (*connection)->set_deadline(connected + options.response_timeout);
   auto association = Association::request(*connection, options);
   if (!association) {
     // In TLS 1.3 a peer that does not take our certificate says so only now.
     const TlsSession* tls = (*connection)->tls();
-    if (tls != nullptr && tls->was_refused()) raise_alert(options, **connection);
-    return failed_at(options, association.error());
+    OpenError error = association.error();
+    if (tls != nullptr && tls->was_refused()) {
+      raise_alert(options, **connection);
+      error.kind = OpenError::Kind::tls;
+      error.tls_reason = tls->failure().reason;
+    }
+    return failed_at(options, std::move(error));
   }
-  return Requestor(std::make_unique<State>(std::move(*association), options));
+  auto state = std::make_unique<State>(std::move(*association), options);
+  state->peer = state->association.peer();
+  state->peer.connected_in = connected - begun;
+  if (const TlsSession* tls = (*connection)->tls(); tls != nullptr) {
+    state->peer.tls = tls->version() + ", " + tls->cipher_suite();
+  }
+  return Requestor(std::move(state));
+}
+
+const Peer& Requestor::peer() const {
+  return state_->peer;
 }
 
 const std::vector<AcceptedContext>& Requestor::contexts() const {

@@ -16,9 +16,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/net/pdu.h"
 #include "gateway/net/security_alert.h"
 #include "gateway/net/tls.h"
 
@@ -50,6 +52,36 @@ struct RequestorOptions {
   SecurityAlertHook security_alert;
 };
 
+// Why there is no association.
+struct OpenError : Error {
+  enum class Kind {
+    ours,          // options, files or memory of our own
+    unknown_host,  // by that name
+    refused,       // nobody listens at the port
+    unreachable,   // no way there, or nobody takes the connection
+    tls,
+    rejected,  // by an A-ASSOCIATE-RJ
+    ended,     // the peer aborted, or closed the connection
+    silent,    // no answer to the A-ASSOCIATE-RQ in time
+    unusable,  // an answer against the standard
+  };
+  Kind kind = Kind::ours;
+  std::optional<Rejection> rejection = {};
+  std::string_view tls_reason = {};  // as TlsFailure::reason
+};
+template <typename T>
+using Opened = tl::expected<T, OpenError>;
+
+// Who has accepted the association. Texts are the peer's own, to be escaped by whoever
+// shows them.
+struct Peer {
+  std::string implementation_class_uid;
+  std::string implementation_version_name;  // "" when it did not say
+  std::uint32_t max_pdu = 0;                // negotiated: bytes of a PDU towards it
+  std::string tls;                          // "TLSv1.3, TLS_AES_256_GCM_SHA384"; "" for plain TCP
+  std::chrono::nanoseconds connected_in{};  // TCP and TLS
+};
+
 // The bytes of a data set, in order.
 class DataSource {
  public:
@@ -68,7 +100,7 @@ class Requestor {
   // Errors: transient for connection, TLS, time-out and transient rejection;
   // configuration for a permanent rejection, with the standard's reason (PS3.8 9.3.4).
   // TLS and connection have `connect_timeout` together.
-  [[nodiscard]] static Result<Requestor> open(const RequestorOptions& options);
+  [[nodiscard]] static Opened<Requestor> open(const RequestorOptions& options);
   ~Requestor();  // aborts when not released
   Requestor(Requestor&&) noexcept;
   Requestor& operator=(Requestor&&) noexcept;
@@ -76,6 +108,7 @@ class Requestor {
   Requestor& operator=(const Requestor&) = delete;
 
   [[nodiscard]] const std::vector<AcceptedContext>& contexts() const;
+  [[nodiscard]] const Peer& peer() const;
 
   // C-STORE (PS3.7 9.1.1). The response counts only with the right message id,
   // context, command field and UIDs, and a success only behind the whole data set.

@@ -1,6 +1,12 @@
 #include "gateway/dicom/transfer_syntax.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
+
 #include <gtest/gtest.h>
+
+#include "gateway/dicom/sop_class.h"
 
 namespace sluice::dicom {
 namespace {
@@ -37,6 +43,27 @@ TEST(TransferSyntax, KnowsSomeThatCannotBeRead) {
                           "1.2.840.10008.1.2.4.201", "1.2.3.4.5"}) {
     EXPECT_TRUE(is_readable(uid)) << uid;
   }
+}
+
+TEST(TransferSyntax, ListsEachThatCanBeReadOnce) {
+  const auto listed = readable_transfer_syntaxes();
+  EXPECT_EQ(std::set<std::string>(listed.begin(), listed.end()).size(), listed.size());
+  for (const std::string& uid : listed) EXPECT_TRUE(is_readable(uid)) << uid;
+  for (const char* uid :
+       {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2",
+        "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.108", "1.2.840.10008.1.2.5"}) {
+    EXPECT_NE(std::ranges::find(listed, uid), listed.end()) << uid;
+  }
+}
+
+TEST(SopClass, ListsEachForStorageOnce) {
+  const auto listed = storage_sop_classes();
+  EXPECT_EQ(std::set<std::string>(listed.begin(), listed.end()).size(), listed.size());
+  EXPECT_NE(std::ranges::find(listed, "1.2.840.10008.5.1.4.1.1.2"), listed.end());
+  EXPECT_EQ(std::ranges::find(listed, "1.2.840.10008.1.1"), listed.end()) << "Verification";
+  for (const std::string& uid : listed) EXPECT_NE(sop_class_name(uid), uid);
+  EXPECT_EQ(sop_class_name("1.2.840.10008.5.1.4.1.1.2"), "CTImageStorage");
+  EXPECT_EQ(sop_class_name("1.2.3.4.5"), "1.2.3.4.5");
 }
 
 TEST(TransferSyntax, HasANameOrItsUid) {

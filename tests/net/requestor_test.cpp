@@ -325,6 +325,48 @@ TEST(Requestor, TellsWhereItCouldNotConnect) {
   EXPECT_NE(requestor.error().message.find(std::to_string(port)), std::string::npos);
 }
 
+// What keeps an association from being there is told apart, for those who advise.
+TEST(Requestor, TellsWhyThereIsNoAssociation) {
+  using Kind = OpenError::Kind;
+  const auto kind_with = [](const std::function<void(RawPeer&)>& play) {
+    const Script peer([&](RawPeer& raw) {
+      static_cast<void>(raw.receive_pdu());
+      play(raw);
+    });
+    RequestorOptions impatient = options(peer.port());
+    impatient.response_timeout = milliseconds(300);
+    return Requestor::open(impatient).error();
+  };
+  const OpenError rejected = kind_with([](RawPeer& raw) { raw.send(reject_pdu(2, 3, 1)); });
+  EXPECT_EQ(rejected.kind, Kind::rejected);
+  ASSERT_TRUE(rejected.rejection);
+  EXPECT_EQ(rejected.rejection->result, Rejection::transient);
+  EXPECT_EQ(source_text(*rejected.rejection), "service provider, presentation");
+  EXPECT_EQ(kind_with([](RawPeer& raw) { raw.close(); }).kind, Kind::ended);
+  EXPECT_EQ(kind_with([](RawPeer& raw) { raw.send(abort_pdu(0, 0)); }).kind, Kind::ended);
+  EXPECT_EQ(kind_with([](RawPeer& raw) { (void)raw.receive(1); }).kind, Kind::silent);
+  EXPECT_EQ(kind_with([](RawPeer& raw) { raw.send(associate_accept({})); }).kind, Kind::unusable);
+  EXPECT_EQ(Requestor::open(options(free_port())).error().kind, Kind::refused);
+  RequestorOptions unknown = options(104);
+  unknown.host = "no-such-host.invalid";
+  EXPECT_EQ(Requestor::open(unknown).error().kind, Kind::unknown_host);
+}
+
+TEST(Requestor, TellsWhoAcceptedTheAssociation) {
+  const Script script([](RawPeer& raw) {
+    accept_all(raw, 8192);
+    static_cast<void>(raw.receive(1));
+  });
+  const auto requestor = Requestor::open(options(script.port()));
+  ASSERT_TRUE(requestor) << requestor.error().message;
+  const Peer& peer = requestor->peer();
+  EXPECT_EQ(peer.implementation_class_uid, "1.2.3.4");
+  EXPECT_EQ(peer.implementation_version_name, "");
+  EXPECT_EQ(peer.max_pdu, 8192U);
+  EXPECT_EQ(peer.tls, "");
+  EXPECT_GT(peer.connected_in.count(), 0);
+}
+
 TEST(Requestor, ChecksItsOptions) {
   Script peer([](RawPeer& raw) { static_cast<void>(raw.receive(100)); });
   RequestorOptions wrong = options(peer.port());
