@@ -3,16 +3,18 @@
 #include <array>
 
 #include "filters/merge_studies/merge_studies.h"
+#include "filters/remap_instance_number/remap_instance_number.h"
 #include "filters/remap_series_number/remap_series_number.h"
 #include "filters/sanitize_uids/sanitize_uids.h"
 
 namespace sluice {
 
 std::span<const FilterType> filter_types() {
-  static constexpr std::array<FilterType, 3> kTypes = {{
+  static constexpr std::array<FilterType, 4> kTypes = {{
       {"sanitize_uids", make_sanitize_uids},
       {"merge_studies", make_merge_studies},
       {"remap_series_number", make_remap_series_number},
+      {"remap_instance_number", make_remap_instance_number},
   }};
   return kTypes;
 }
