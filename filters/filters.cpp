@@ -8,22 +8,24 @@
 #include "filters/merge_studies/merge_studies.h"
 #include "filters/quarantine/quarantine.h"
 #include "filters/reject/reject.h"
+#include "filters/remap_instance_number/remap_instance_number.h"
 #include "filters/remap_series_number/remap_series_number.h"
 #include "filters/sanitize_uids/sanitize_uids.h"
 
 namespace sluice {
 
 std::span<const FilterType> filter_types() {
-  static constexpr std::array<FilterType, 8> kTypes = {{
+  static constexpr auto kTypes = std::to_array<FilterType>({
       {"sanitize_uids", make_sanitize_uids},
       {"merge_studies", make_merge_studies},
       {"remap_series_number", make_remap_series_number},
+      {"remap_instance_number", make_remap_instance_number},
       {"edit", make_edit},
       {"label", make_label},
       {"drop", make_drop},
       {"quarantine", make_quarantine},
       {"reject", make_reject},
-  }};
+  });
   return kTypes;
 }
 

@@ -30,6 +30,8 @@ using sqlite::Connection;
 using sqlite::Failure;
 
 constexpr std::size_t kCacheLimit = 100'000;
+// There are many, each asked for when it comes and soon after, when it goes; 5 MB of them.
+constexpr std::size_t kInstanceCacheLimit = 20'000;
 
 // A decision whose thread does not commit (its association broke) must not keep the
 // file locked against another gateway.
@@ -65,6 +67,11 @@ std::uint64_t next_id() {
   return ++last;
 }
 
+// nullopt: the number that was asked for is another's.
+struct Number {
+  std::optional<std::int32_t> value;
+};
+
 class SqliteLedger final : public Ledger {
  public:
   // `last_recorded` is the latest time that stands in the file.
@@ -92,20 +99,16 @@ class SqliteLedger final : public Ledger {
   SqliteLedger& operator=(const SqliteLedger&) = delete;
 
   Result<std::int32_t> series_number(const SeriesNumberRequest& request) override {
-    const std::string key =
-        key_of({request.scope, request.study_instance_uid, request.series_instance_uid});
-    if (auto known = find_in(numbers_, key)) return *known;
-    const std::lock_guard lock(db_mutex_);
-    if (auto known = find_in(numbers_, key)) return *known;
-    return decide<std::int32_t>(
-        numbers_, key, [&] { return rows::find_number(*db_, request); },
-        [&]() -> Result<std::int32_t> {
-          auto number = choose_number(request);
-          if (!number) return number;
-          auto inserted = rows::insert_number(*db_, request, *number, next_record_time());
-          if (!inserted) return tl::unexpected(inserted.error());
-          return number;
-        });
+    const auto given = decide_number(numbers_, request, request.wanted, request.base);
+    if (!given) return tl::unexpected(given.error());
+    return given->value.value();  // there is one, with a base
+  }
+
+  Result<std::optional<std::int32_t>> instance_number(
+      const InstanceNumberRequest& request) override {
+    const auto given = decide_number(instance_numbers_, request, request.wanted, request.base);
+    if (!given) return tl::unexpected(given.error());
+    return given->value;
   }
 
   Result<MergedStudy> merged_study(std::string_view scope, std::string_view key,
@@ -240,7 +243,7 @@ class SqliteLedger final : public Ledger {
         if (begun) db_->roll_back();  // nothing was decided in it
         if (!found) return tl::unexpected(found.error());
         const std::lock_guard lock(state_mutex_);
-        cache.set(key, **found);
+        if (is_lasting(**found)) cache.set(key, **found);
         return **found;
       }
       if (db_->in_transaction()) break;
@@ -264,6 +267,14 @@ class SqliteLedger final : public Ledger {
     return made;
   }
 
+  // That a number is another's is looked up each time: the instance may yet come with one
+  // that is free.
+  static bool is_lasting(const Number& number) { return number.value.has_value(); }
+  template <typename Value>
+  static bool is_lasting(const Value& /*value*/) {
+    return true;
+  }
+
   Result<MergedStudy> decide_study(std::string_view scope, std::string_view key,
                                    const MergedStudy& proposed) {
     const std::string cache_key = key_of({scope, key});
@@ -279,23 +290,56 @@ class SqliteLedger final : public Ledger {
         });
   }
 
+  Result<Number> decide_number(BoundedCache<Number>& cache, const rows::Numbered& one,
+                               std::optional<std::int32_t> wanted,
+                               std::optional<std::int32_t> base) {
+    const std::string key = key_of({one.scope, one.group, one.member});
+    if (auto known = find_in(cache, key)) return *known;
+    const std::lock_guard lock(db_mutex_);
+    if (auto known = find_in(cache, key)) return *known;
+    return decide<Number>(
+        cache, key, [&] { return find_number(one, base ? std::nullopt : wanted); },
+        [&]() -> Result<Number> {
+          const auto number = choose_number(one, wanted, base);
+          if (!number) return tl::unexpected(number.error());
+          auto inserted = rows::insert_number(*db_, one, *number, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          return Number{*number};
+        });
+  }
+
+  // The number that stands in the file, or that `only` is another's.
+  Result<std::optional<Number>> find_number(const rows::Numbered& one,
+                                            std::optional<std::int32_t> only) {
+    const auto number = rows::find_number(*db_, one);
+    if (!number) return tl::unexpected(number.error());
+    if (*number) return Number{*number};
+    if (!only) return std::nullopt;
+    const auto taken = rows::is_taken(*db_, one, *only);
+    if (!taken) return tl::unexpected(taken.error());
+    return *taken ? std::optional(Number{}) : std::nullopt;
+  }
+
   // Numbers are never given back, so the first free one only grows: the search begins
   // where the last one ended.
-  Result<std::int32_t> choose_number(const SeriesNumberRequest& request) {
-    if (request.wanted) {
-      const auto taken = rows::is_taken(*db_, request, *request.wanted);
+  Result<std::int32_t> choose_number(const rows::Numbered& one, std::optional<std::int32_t> wanted,
+                                     std::optional<std::int32_t> base) {
+    if (wanted) {
+      const auto taken = rows::is_taken(*db_, one, *wanted);
       if (!taken) return tl::unexpected(taken.error());
-      if (!*taken) return *request.wanted;
+      if (!*taken) return *wanted;
     }
-    const std::string key =
-        key_of({request.scope, request.study_instance_uid, std::to_string(request.base)});
+    // Not reached with a number wanted: find_number() has just found it free.
+    if (!base) return failure(ErrorCode::permanent, "no number is wanted, and there is no base");
+    const std::string from = std::to_string(*base);
+    const std::string key = key_of({one.table.name, one.scope, one.group, from});
     const std::int32_t* known = first_free_.find(key);
-    const auto free = rows::first_free(*db_, request, known == nullptr ? request.base : *known);
+    const auto free = rows::first_free(*db_, one, known == nullptr ? *base : *known);
     if (!free) return tl::unexpected(free.error());
     if (!*free) {
-      return failure(ErrorCode::permanent, "no series number from " + std::to_string(request.base) +
-                                               " on is free in study " +
-                                               log::escape(request.study_instance_uid));
+      return failure(ErrorCode::permanent, "no " + std::string(one.table.number) + " from " + from +
+                                               " on is free in " + std::string(one.table.group) +
+                                               " " + log::escape(one.group));
     }
     first_free_.set(key, **free);
     return **free;
@@ -336,6 +380,7 @@ class SqliteLedger final : public Ledger {
   void forget_what_is_not_durable(bool fault) {
     const std::lock_guard lock(state_mutex_);
     numbers_.clear();
+    instance_numbers_.clear();
     studies_.clear();
     recorded_.clear();
     replacements_.clear();
@@ -385,7 +430,8 @@ class SqliteLedger final : public Ledger {
   BoundedCache<std::int32_t> first_free_{kCacheLimit};
 
   mutable std::mutex state_mutex_;
-  BoundedCache<std::int32_t> numbers_{kCacheLimit};
+  BoundedCache<Number> numbers_{kCacheLimit};
+  BoundedCache<Number> instance_numbers_{kInstanceCacheLimit};
   BoundedCache<MergedStudy> studies_{kCacheLimit};
   BoundedCache<bool> recorded_{kCacheLimit};
   BoundedCache<rows::FirstReplacement> replacements_{kCacheLimit};

@@ -1,6 +1,7 @@
 // The memory that must agree everywhere: series numbers, merged studies, UID
 // replacements. A decision is made once, when a series, study or UID is first
-// seen, and kept. Nothing is written per slice.
+// seen, and kept. Nothing is written per slice, but for instance numbers
+// (docs/decisions/0015).
 //
 // A decision is visible to every thread at once and durable after commit(), which
 // the receiver calls before it answers; commits of concurrent associations are
@@ -36,6 +37,14 @@ struct SeriesNumberRequest {
   std::int32_t base = 10000;
 };
 
+struct InstanceNumberRequest {
+  std::string scope;
+  std::string series_instance_uid;            // the series it goes to
+  std::string sop_instance_uid;               // the instance as it came
+  std::optional<std::int32_t> wanted;         // nullopt: any free number >= base
+  std::optional<std::int32_t> base = 10'000;  // nullopt: none but `wanted`
+};
+
 struct MergedStudy {
   std::string study_instance_uid;
   std::map<std::string, std::string>
@@ -59,6 +68,11 @@ class Ledger {
   // of one name. Errors: transient when the store fails, permanent when no number
   // up to 2^31-1 is free.
   [[nodiscard]] virtual Result<std::int32_t> series_number(const SeriesNumberRequest& request) = 0;
+
+  // The same of an instance in its series; nullopt when it has none yet, `wanted` is
+  // another's and there is no base, and nothing is recorded then.
+  [[nodiscard]] virtual Result<std::optional<std::int32_t>> instance_number(
+      const InstanceNumberRequest& request) = 0;
 
   // The study that instances with this key go to: the one recorded first, or
   // `proposed`, which is then recorded. When `original` differs from the result,

@@ -44,7 +44,7 @@ CREATE INDEX uid_replacements_by_after ON uid_replacements(after);
 )";
 
 // Each from one version to the next; never changed once released, only added to.
-constexpr std::array<std::string_view, 1> kLedgerSteps = {
+constexpr std::array<std::string_view, 2> kLedgerSteps = {
     // 2: sums of the rows
     R"(
 ALTER TABLE series_numbers ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
@@ -55,6 +55,44 @@ UPDATE series_numbers SET checksum = row_sum(scope, study, series, number, recor
 UPDATE merged_studies SET checksum = row_sum(scope, key, study, recorded_at);
 UPDATE merged_attributes SET checksum = row_sum(scope, key, name, value);
 UPDATE uid_replacements SET checksum = row_sum(before, scope, after, reason, recorded_at))",
+    // 3: numbers of instances
+    R"(
+CREATE TABLE instance_numbers(
+  scope TEXT NOT NULL,
+  series TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (scope, series, instance)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX instance_numbers_by_number ON instance_numbers(scope, series, number))",
+};
+
+constexpr NumberTable kSeriesNumbers{
+    "series_numbers",
+    "series number",
+    "study",
+    "SELECT number, checksum = row_sum(?1, ?2, ?3, number, recorded_at) "
+    "FROM series_numbers WHERE scope = ?1 AND study = ?2 AND series = ?3",
+    "SELECT 1 FROM series_numbers WHERE scope = ? AND study = ? AND number = ?",
+    "SELECT number FROM series_numbers WHERE scope = ? AND study = ? AND number >= ? "
+    "ORDER BY number",
+    "INSERT INTO series_numbers(scope, study, series, number, recorded_at, checksum) "
+    "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
+};
+
+constexpr NumberTable kInstanceNumbers{
+    "instance_numbers",
+    "instance number",
+    "series",
+    "SELECT number, checksum = row_sum(?1, ?2, ?3, number, recorded_at) "
+    "FROM instance_numbers WHERE scope = ?1 AND series = ?2 AND instance = ?3",
+    "SELECT 1 FROM instance_numbers WHERE scope = ? AND series = ? AND number = ?",
+    "SELECT number FROM instance_numbers WHERE scope = ? AND series = ? AND number >= ? "
+    "ORDER BY number",
+    "INSERT INTO instance_numbers(scope, series, instance, number, recorded_at, checksum) "
+    "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
 };
 
 // Of the row that a statement is at: whether its column `sound` is true. The sums are made
@@ -86,6 +124,8 @@ std::vector<std::string> damaged_ledger_rows() {
   return {
       "SELECT 'series_numbers: a row changed on disk' FROM series_numbers WHERE checksum <> "
       "row_sum(scope, study, series, number, recorded_at) LIMIT 1",
+      "SELECT 'instance_numbers: a row changed on disk' FROM instance_numbers WHERE checksum <> "
+      "row_sum(scope, series, instance, number, recorded_at) LIMIT 1",
       "SELECT 'merged_studies: a row changed on disk' FROM merged_studies WHERE checksum <> "
       "row_sum(scope, key, study, recorded_at) LIMIT 1",
       "SELECT 'merged_attributes: a row changed on disk' FROM merged_attributes WHERE "
@@ -94,33 +134,37 @@ std::vector<std::string> damaged_ledger_rows() {
       "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1"};
 }
 
-Result<std::optional<std::int32_t>> find_number(Connection& db,
-                                                const SeriesNumberRequest& request) {
-  auto statement = db.prepare(
-      "SELECT number, checksum = row_sum(?1, ?2, ?3, number, recorded_at) "
-      "FROM series_numbers WHERE scope = ?1 AND study = ?2 AND series = ?3",
-      {request.scope, request.study_instance_uid, request.series_instance_uid});
+Numbered::Numbered(const SeriesNumberRequest& request)
+    : table(kSeriesNumbers),
+      scope(request.scope),
+      group(request.study_instance_uid),
+      member(request.series_instance_uid) {}
+
+Numbered::Numbered(const InstanceNumberRequest& request)
+    : table(kInstanceNumbers),
+      scope(request.scope),
+      group(request.series_instance_uid),
+      member(request.sop_instance_uid) {}
+
+Result<std::optional<std::int32_t>> find_number(Connection& db, const Numbered& one) {
+  auto statement = db.prepare(one.table.find, {one.scope, one.group, one.member});
   if (!statement) return tl::unexpected(statement.error());
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (auto sound = check_row(*statement, 1, "series_numbers"); !sound) {
+  if (auto sound = check_row(*statement, 1, one.table.name); !sound) {
     return tl::unexpected(sound.error());
   }
   return static_cast<std::int32_t>(statement->integer(0));
 }
 
-Result<bool> is_taken(Connection& db, const SeriesNumberRequest& request, std::int32_t number) {
-  return exists(db, "SELECT 1 FROM series_numbers WHERE scope = ? AND study = ? AND number = ?",
-                {request.scope, request.study_instance_uid, number});
+Result<bool> is_taken(Connection& db, const Numbered& one, std::int32_t number) {
+  return exists(db, one.table.is_taken, {one.scope, one.group, number});
 }
 
-Result<std::optional<std::int32_t>> first_free(Connection& db, const SeriesNumberRequest& request,
+Result<std::optional<std::int32_t>> first_free(Connection& db, const Numbered& one,
                                                std::int32_t from) {
-  auto statement = db.prepare(
-      "SELECT number FROM series_numbers WHERE scope = ? AND study = ? AND number >= ? "
-      "ORDER BY number",
-      {request.scope, request.study_instance_uid, from});
+  auto statement = db.prepare(one.table.first_free, {one.scope, one.group, from});
   if (!statement) return tl::unexpected(statement.error());
   std::int64_t candidate = from;
   for (;;) {
@@ -133,13 +177,9 @@ Result<std::optional<std::int32_t>> first_free(Connection& db, const SeriesNumbe
   return static_cast<std::int32_t>(candidate);
 }
 
-Result<void> insert_number(Connection& db, const SeriesNumberRequest& request, std::int32_t number,
+Result<void> insert_number(Connection& db, const Numbered& one, std::int32_t number,
                            std::int64_t recorded_at) {
-  return db.run(
-      "INSERT INTO series_numbers(scope, study, series, number, recorded_at, checksum) "
-      "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
-      {request.scope, request.study_instance_uid, request.series_instance_uid, number,
-       recorded_at});
+  return db.run(one.table.insert, {one.scope, one.group, one.member, number, recorded_at});
 }
 
 Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view scope,

@@ -4,6 +4,7 @@
 // recorded_at is microseconds since 1970 UTC.
 //
 // series_numbers     which number a series bears in the study it goes to
+// instance_numbers   which number an instance bears in the series it goes to
 // merged_studies     which study a merge key leads to
 // merged_attributes  and the study-level attributes of its first instance
 // uid_replacements   which UID stands for which
@@ -12,7 +13,7 @@
 //                    that changes in a value. It is checked where a row is read for a
 //                    decision (corrupt), and in all rows at each start.
 //
-// Format 2 (PRAGMA user_version); application_id is "SLLE".
+// Format 3 (PRAGMA user_version); application_id is "SLLE".
 #pragma once
 
 #include <cstdint>
@@ -34,16 +35,34 @@ extern const sqlite::Format kLedgerFormat;
 // Queries that find a row whose checksum does not fit.
 [[nodiscard]] std::vector<std::string> damaged_ledger_rows();
 
-[[nodiscard]] Result<std::optional<std::int32_t>> find_number(Connection& db,
-                                                              const SeriesNumberRequest& request);
-[[nodiscard]] Result<bool> is_taken(Connection& db, const SeriesNumberRequest& request,
-                                    std::int32_t number);
+// What has a number that is unique in its group: a series in a study, an instance in a
+// series. The request must outlive it.
+struct NumberTable {
+  std::string_view name;
+  std::string_view number;  // what an error calls it
+  std::string_view group;   // and its group
+  std::string_view find;    // the SQL of each function below
+  std::string_view is_taken;
+  std::string_view first_free;
+  std::string_view insert;
+};
+struct Numbered {
+  Numbered(const SeriesNumberRequest& request);
+  Numbered(const InstanceNumberRequest& request);
+
+  const NumberTable& table;
+  std::string_view scope;
+  std::string_view group;
+  std::string_view member;
+};
+
+[[nodiscard]] Result<std::optional<std::int32_t>> find_number(Connection& db, const Numbered& one);
+[[nodiscard]] Result<bool> is_taken(Connection& db, const Numbered& one, std::int32_t number);
 // The first free number >= `from`; nullopt when there is none.
-[[nodiscard]] Result<std::optional<std::int32_t>> first_free(Connection& db,
-                                                             const SeriesNumberRequest& request,
+[[nodiscard]] Result<std::optional<std::int32_t>> first_free(Connection& db, const Numbered& one,
                                                              std::int32_t from);
-[[nodiscard]] Result<void> insert_number(Connection& db, const SeriesNumberRequest& request,
-                                         std::int32_t number, std::int64_t recorded_at);
+[[nodiscard]] Result<void> insert_number(Connection& db, const Numbered& one, std::int32_t number,
+                                         std::int64_t recorded_at);
 
 [[nodiscard]] Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view scope,
                                                             std::string_view key);

@@ -104,7 +104,7 @@ destinations = "pacs"
 [[route]]
 name = "all"
 when = { called_ae_title = "all" }
-filters = ["sanitize_uids", "merge_studies", "remap_series_number"]
+filters = ["sanitize_uids", "merge_studies", "remap_series_number", "remap_instance_number"]
 destinations = "pacs"
 [[route]]
 name = "lenient"

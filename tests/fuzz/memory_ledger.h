@@ -1,7 +1,9 @@
 // A ledger of one run: decides as the contract says, and remembers nothing beyond it.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -18,16 +20,14 @@ class MemoryLedger : public Ledger {
   explicit MemoryLedger(bool others_came_first) : others_came_first_(others_came_first) {}
 
   Result<std::int32_t> series_number(const SeriesNumberRequest& request) override {
-    const std::pair study{request.scope, request.study_instance_uid};
-    const auto [number, is_new] = numbers_.try_emplace({study, request.series_instance_uid});
-    if (!is_new) return number->second;
-    std::set<std::int32_t>& taken = taken_[study];
-    std::int32_t given = request.wanted.value_or(request.base);
-    if (request.wanted && taken.contains(given)) given = request.base;
-    while (taken.contains(given)) ++given;
-    taken.insert(given);
-    number->second = given;
-    return given;
+    return *number(numbers_, {request.scope, request.study_instance_uid},
+                   request.series_instance_uid, request.wanted, request.base);
+  }
+
+  Result<std::optional<std::int32_t>> instance_number(
+      const InstanceNumberRequest& request) override {
+    return number(instance_numbers_, {request.scope, request.series_instance_uid},
+                  request.sop_instance_uid, request.wanted, request.base);
   }
 
   Result<MergedStudy> merged_study(std::string_view scope, std::string_view key,
@@ -62,10 +62,32 @@ class MemoryLedger : public Ledger {
   Result<void> commit() override { return {}; }
 
  private:
+  using Group = std::pair<std::string, std::string>;  // scope, and study or series
+  struct Numbers {
+    std::map<std::pair<Group, std::string>, std::int32_t> given;
+    std::map<Group, std::set<std::int32_t>> taken;
+  };
+
+  static std::optional<std::int32_t> number(Numbers& numbers, const Group& group,
+                                            const std::string& member,
+                                            std::optional<std::int32_t> wanted,
+                                            std::optional<std::int32_t> base) {
+    const auto known = numbers.given.find({group, member});
+    if (known != numbers.given.end()) return known->second;
+    std::set<std::int32_t>& taken = numbers.taken[group];
+    if (!wanted || taken.contains(*wanted)) {
+      if (!base) return std::nullopt;
+      wanted = base;
+      while (taken.contains(*wanted)) ++*wanted;
+    }
+    taken.insert(*wanted);
+    numbers.given[{group, member}] = *wanted;
+    return wanted;
+  }
+
   bool others_came_first_;
-  using Study = std::pair<std::string, std::string>;
-  std::map<std::pair<Study, std::string>, std::int32_t> numbers_;
-  std::map<Study, std::set<std::int32_t>> taken_;
+  Numbers numbers_;
+  Numbers instance_numbers_;
   std::map<std::pair<std::string, std::string>, MergedStudy> studies_;
 };
 

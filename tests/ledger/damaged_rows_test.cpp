@@ -49,6 +49,9 @@ class DamagedLedger : public testing::Test {
 SeriesNumberRequest numbered(int series) {
   return {"renumber", "1.2", "1.2." + std::to_string(series), 3, 10'000};
 }
+InstanceNumberRequest numbered_in_series(int instance) {
+  return {"number", "1.3", "1.3." + std::to_string(instance), 3, 10'000};
+}
 MergedStudy study_of(int number) {
   return {"1.5." + std::to_string(number), {{"StudyID", "S" + std::to_string(number)}}};
 }
@@ -57,6 +60,7 @@ void fill(Ledger& ledger, int count) {
   for (int i = 0; i < count; ++i) {
     const std::string text = std::to_string(i);
     ASSERT_TRUE(ledger.series_number(numbered(i)));
+    ASSERT_TRUE(ledger.instance_number(numbered_in_series(i)));
     ASSERT_TRUE(ledger.merged_study("merge", "key" + text, "1.4." + text, study_of(i)));
     ASSERT_TRUE(ledger.record_uid("uids", "1.02." + text, "1.2." + text, "leading zero"));
   }
@@ -65,8 +69,9 @@ void fill(Ledger& ledger, int count) {
 
 TEST_F(DamagedLedger, DecidesNothingByARowThatChanged) {
   for (const char* change :
-       {"UPDATE series_numbers SET number = 7", "UPDATE merged_studies SET study = '1.5.9'",
-        "UPDATE merged_attributes SET value = 'T0'", "UPDATE uid_replacements SET recorded_at = 1",
+       {"UPDATE series_numbers SET number = 7", "UPDATE instance_numbers SET number = 7",
+        "UPDATE merged_studies SET study = '1.5.9'", "UPDATE merged_attributes SET value = 'T0'",
+        "UPDATE uid_replacements SET recorded_at = 1",
         "UPDATE uid_replacements SET after = '9' WHERE scope = 'uids'"}) {
     SCOPED_TRACE(change);
     std::filesystem::remove(path());
@@ -80,10 +85,12 @@ TEST_F(DamagedLedger, DecidesNothingByARowThatChanged) {
     EXPECT_THAT(found.error().message, HasSubstr("changed on disk"));
     const auto ledger = open();
     const auto number = ledger->series_number(numbered(0));
+    const auto instance = ledger->instance_number(numbered_in_series(0));
     const auto study = ledger->merged_study("merge", "key0", "1.5.0", study_of(0));
     const auto uid = ledger->replacement("uids", "1.02.0", kLater);
-    EXPECT_EQ(1, (number ? 0 : 1) + (study ? 0 : 1) + (uid ? 0 : 1));
+    EXPECT_EQ(1, (number ? 0 : 1) + (instance ? 0 : 1) + (study ? 0 : 1) + (uid ? 0 : 1));
     for (const Error& error : {number ? Error{ErrorCode::transient, ""} : number.error(),
+                               instance ? Error{ErrorCode::transient, ""} : instance.error(),
                                study ? Error{ErrorCode::transient, ""} : study.error(),
                                uid ? Error{ErrorCode::transient, ""} : uid.error()}) {
       EXPECT_EQ(error.code, ErrorCode::transient) << "the sender is to try again";
@@ -100,10 +107,13 @@ Answers answers_of(const std::string& path, int count) {
   auto db = sqlite::Connection::open(path, rows::kLedgerFormat);
   for (int i = 0; i < count; ++i) {
     const std::string text = std::to_string(i);
-    for (const char* of : {"number", "study", "uid"}) answers[of + text] = std::nullopt;
+    for (const char* of : {"number", "instance", "study", "uid"}) answers[of + text] = std::nullopt;
     if (!db) continue;
     if (const auto number = rows::find_number(**db, numbered(i))) {
       answers["number" + text] = *number ? std::to_string(**number) : "none";
+    }
+    if (const auto instance = rows::find_number(**db, numbered_in_series(i))) {
+      answers["instance" + text] = *instance ? std::to_string(**instance) : "none";
     }
     if (const auto study = rows::find_study(**db, "merge", "key" + text)) {
       std::string told = *study ? (*study)->study_instance_uid : "none";
@@ -129,6 +139,7 @@ TEST_F(DamagedLedger, OfAnySingleBitGivesNoOtherAnswer) {
   const Answers sound = answers_of(path(), kRows);
   ASSERT_EQ(sound.at("study1"), "1.5.1 StudyID=S1");
   ASSERT_EQ(sound.at("number1"), "10000");
+  ASSERT_EQ(sound.at("instance1"), "10000");
   const std::string flipped = folder_.path("flipped.db");
   int found_by_check = 0;
   int harmless = 0;

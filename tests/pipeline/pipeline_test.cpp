@@ -104,6 +104,9 @@ verdict = "drop if labelled"
 class NoLedger : public Ledger {
  public:
   Result<std::int32_t> series_number(const SeriesNumberRequest&) override { return 1; }
+  Result<std::optional<std::int32_t>> instance_number(const InstanceNumberRequest&) override {
+    return 1;
+  }
   Result<MergedStudy> merged_study(std::string_view, std::string_view, std::string_view,
                                    const MergedStudy& proposed) override {
     return proposed;

@@ -144,6 +144,10 @@ class FakeLedger : public Ledger {
   Result<std::int32_t> series_number(const SeriesNumberRequest& request) override {
     return request.wanted.value_or(request.base);
   }
+  Result<std::optional<std::int32_t>> instance_number(
+      const InstanceNumberRequest& request) override {
+    return request.wanted ? request.wanted : request.base;
+  }
   Result<MergedStudy> merged_study(std::string_view, std::string_view, std::string_view,
                                    const MergedStudy& proposed) override {
     return proposed;
