@@ -10,6 +10,7 @@
 #include "filters/reject/reject.h"
 #include "filters/remap_instance_number/remap_instance_number.h"
 #include "filters/remap_series_number/remap_series_number.h"
+#include "filters/remap_uids/remap_uids.h"
 #include "filters/sanitize_uids/sanitize_uids.h"
 
 namespace sluice {
@@ -20,6 +21,7 @@ std::span<const FilterType> filter_types() {
       {"merge_studies", make_merge_studies},
       {"remap_series_number", make_remap_series_number},
       {"remap_instance_number", make_remap_instance_number},
+      {"remap_uids", make_remap_uids},
       {"edit", make_edit},
       {"label", make_label},
       {"drop", make_drop},

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <utility>
+#include <vector>
 
 namespace sluice::dicom {
 
@@ -71,8 +73,8 @@ bool is_padded_correctly(std::string_view value, std::string_view uid) {
          value.size() % 2 == 0;
 }
 
-// 128 bits, big endian, as decimal digits: divided by ten until nothing is left.
-std::string to_decimal(Uuid number) {
+// Big endian, as decimal digits: divided by ten until nothing is left.
+std::string to_decimal(std::vector<std::uint8_t> number) {
   std::string digits;
   do {
     unsigned remainder = 0;
@@ -93,7 +95,28 @@ std::string uid_from(const unsigned char* digest, unsigned version) {
   std::copy_n(digest, uuid.size(), uuid.begin());
   uuid[6] = static_cast<std::uint8_t>((uuid[6] & 0x0FU) | (version << 4U));
   uuid[8] = static_cast<std::uint8_t>((uuid[8] & 0x3FU) | 0x80U);
-  return std::string(kUuidRoot) + to_decimal(uuid);
+  return std::string(kUuidRoot) + to_decimal({uuid.begin(), uuid.end()});
+}
+
+using Digest = std::array<std::uint8_t, 32>;
+
+Digest hmac(std::string_view key, std::string_view text) {
+  Digest digest{};
+  unsigned length = 0;
+  if (key.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
+      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data(),
+           &length) == nullptr ||
+      length != digest.size()) {
+    throw std::runtime_error("OpenSSL cannot compute HMAC-SHA-256");
+  }
+  return digest;
+}
+
+// Of 2^bits - 1: as many as 2^bits has, which is no power of ten. log10(2) to five places is
+// exact enough for up to 256 bits.
+std::size_t decimal_digits(unsigned bits) {
+  return bits * 30103UL / 100000UL + 1;
 }
 
 }  // namespace
@@ -157,17 +180,36 @@ std::string strip_leading_zeros(std::string_view uid) {
 }
 
 std::string hash_uid(std::string_view key, std::string_view uid) {
-  const std::string_view trimmed = trim_uid(uid);
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned length = 0;
-  if (key.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(trimmed.data()), trimmed.size(), digest.data(),
-           &length) == nullptr ||
-      length < sizeof(Uuid)) {
-    throw std::runtime_error("OpenSSL cannot compute HMAC-SHA-256");
+  return uid_from(hmac(key, trim_uid(uid)).data(), 8);
+}
+
+unsigned hashed_bits_below(std::string_view root) {
+  if (root.size() + 1 >= kLongest) return 0;
+  const std::size_t room = kLongest - root.size() - 1;
+  unsigned bits = 0;
+  while (bits < 8 * sizeof(Digest) && decimal_digits(bits + 1) <= room) ++bits;
+  return bits;
+}
+
+std::string hash_uid(std::string_view key, std::string_view uid, std::string_view root) {
+  const Digest digest = hmac(key, trim_uid(uid));
+  const unsigned bits = hashed_bits_below(root);
+  std::vector<std::uint8_t> number(digest.begin(), digest.begin() + (bits + 7) / 8);
+  // The first bits count: what the last byte has too many goes out at its end.
+  const unsigned surplus = static_cast<unsigned>(number.size()) * 8 - bits;
+  unsigned carry = 0;
+  for (std::uint8_t& byte : number) {
+    const unsigned both = carry << 8U | byte;
+    byte = static_cast<std::uint8_t>(both >> surplus & 0xFFU);
+    carry = both & 0xFFU;
   }
-  return uid_from(digest.data(), 8);
+  return std::string(root) + "." + to_decimal(std::move(number));
+}
+
+// A trimmed UID never begins with a NUL: the two have no text in common.
+std::string derived_key(std::string_view key, std::string_view purpose) {
+  const Digest digest = hmac(key, std::string(1, '\0') + std::string(purpose));
+  return {digest.begin(), digest.end()};
 }
 
 std::string md5_uid(std::string_view uid) {

@@ -39,8 +39,17 @@ enum class UidDefect {
 
 // "2.25." and 128 bits as a decimal (PS3.5 B.2): a pure function of key and UID.
 // HMAC-SHA-256 of the trimmed UID, the first 16 bytes with UUID version 8 and variant
-// bits. Throws std::runtime_error when OpenSSL has no such algorithm; so does md5_uid.
+// bits. Throws std::runtime_error when OpenSSL has no such algorithm; so do those below.
 [[nodiscard]] std::string hash_uid(std::string_view key, std::string_view uid);
+
+// The same below a root of one's own: "root." and as many of the first bits of the whole
+// HMAC, as a decimal, as fit into 64 characters: hashed_bits_below(root) of them, at least 1.
+[[nodiscard]] std::string hash_uid(std::string_view key, std::string_view uid,
+                                   std::string_view root);
+[[nodiscard]] unsigned hashed_bits_below(std::string_view root);
+
+// A key for a purpose of its own, which no UID that was made under `key` tells anything of.
+[[nodiscard]] std::string derived_key(std::string_view key, std::string_view purpose);
 
 // The same by MD5 without a key, as dcm4che's: "1.2.3" gives
 // 2.25.235153174557024093797895412215599142974.

@@ -56,6 +56,20 @@ Error faulted_error() {
   return {ErrorCode::transient, "ledger failed on an earlier write; its log says why"};
 }
 
+// What the file said when it was asked for the originals of a UID, up to a time.
+struct Originals {
+  std::int64_t as_of = 0;
+  std::vector<rows::Original> first;
+
+  [[nodiscard]] std::vector<std::string> up_to(std::int64_t limit) const {
+    std::vector<std::string> found;
+    for (const rows::Original& each : first) {
+      if (each.recorded_at <= limit) found.push_back(each.before);
+    }
+    return found;
+  }
+};
+
 // For each ledger the epoch in which this thread last asked for a decision.
 std::map<std::uint64_t, std::uint64_t>& epochs_seen() {
   thread_local std::map<std::uint64_t, std::uint64_t> seen;
@@ -135,15 +149,20 @@ class SqliteLedger final : public Ledger {
           if (!known) return tl::unexpected(known.error());
           return *known ? std::optional(true) : std::nullopt;
         },
-        [&]() -> Result<bool> {
-          const UidReplacement replacement{
-              std::string(scope), std::string(before), std::string(after), std::string(reason), {}};
-          auto inserted = rows::insert_replacement(*db_, replacement, next_record_time());
-          if (!inserted) return tl::unexpected(inserted.error());
-          return true;
-        });
+        [&] { return insert_uid(scope, before, after, reason); });
     if (!decided) return tl::unexpected(decided.error());
     return {};
+  }
+
+  Result<bool> replaces_uid(std::string_view scope, std::string_view before, std::string_view after,
+                            std::string_view reason) override {
+    const std::string key = key_of({scope, before, after});
+    if (auto known = find_in(replaces_, key)) return *known;
+    const std::lock_guard lock(db_mutex_);
+    if (auto known = find_in(replaces_, key)) return *known;
+    return decide<bool>(
+        replaces_, key, [&] { return rows::find_replaces(*db_, scope, before, after); },
+        [&] { return insert_uid(scope, before, after, reason); });
   }
 
   Result<std::optional<std::string>> replacement(std::string_view scope, std::string_view before,
@@ -166,6 +185,28 @@ class SqliteLedger final : public Ledger {
     const std::lock_guard state(state_mutex_);
     replacements_.set(key, **first);
     return answer(**first);
+  }
+
+  Result<std::vector<std::string>> originals(std::string_view scope, std::string_view after,
+                                             Time as_of) override {
+    const std::string key = key_of({scope, after});
+    const std::int64_t limit = to_microseconds(as_of);
+    {
+      const std::lock_guard lock(state_mutex_);
+      latest_asked_ = std::max(latest_asked_, limit);
+    }
+    // What was read of the file holds for the times up to the one it was read for: what is
+    // recorded since is later.
+    if (auto known = find_in(originals_, key); known && limit <= known->as_of) {
+      return known->up_to(limit);
+    }
+    const std::lock_guard lock(db_mutex_);
+    auto found = checked(rows::find_originals(*db_, scope, after));
+    if (!found) return tl::unexpected(found.error());
+    const Originals read{limit, std::move(*found)};
+    const std::lock_guard state(state_mutex_);
+    originals_.set(key, read);
+    return read.up_to(limit);
   }
 
   Result<std::vector<UidReplacement>> lookup(std::string_view uid) override {
@@ -275,6 +316,15 @@ class SqliteLedger final : public Ledger {
     return true;
   }
 
+  Result<bool> insert_uid(std::string_view scope, std::string_view before, std::string_view after,
+                          std::string_view reason) {
+    const UidReplacement replacement{
+        std::string(scope), std::string(before), std::string(after), std::string(reason), {}};
+    auto inserted = rows::insert_replacement(*db_, replacement, next_record_time());
+    if (!inserted) return tl::unexpected(inserted.error());
+    return true;
+  }
+
   Result<MergedStudy> decide_study(std::string_view scope, std::string_view key,
                                    const MergedStudy& proposed) {
     const std::string cache_key = key_of({scope, key});
@@ -345,8 +395,8 @@ class SqliteLedger final : public Ledger {
     return **free;
   }
 
-  // Never goes back, over restarts neither, nor behind a time that replacement() was asked for: an
-  // instance that was told "not replaced" is told so again when it is sent.
+  // Never goes back, over restarts neither, nor behind a time that replacement() or originals()
+  // was asked for: an instance that was told "not replaced" is told so again when it is sent.
   std::int64_t next_record_time() {
     const std::lock_guard lock(state_mutex_);
     const std::int64_t now = to_microseconds(std::chrono::system_clock::now());
@@ -384,6 +434,8 @@ class SqliteLedger final : public Ledger {
     studies_.clear();
     recorded_.clear();
     replacements_.clear();
+    replaces_.clear();
+    originals_.clear();
     if (durable_ != decided_) ++epoch_;
     durable_ = decided_;
     faulted_ = faulted_ || fault;
@@ -435,6 +487,8 @@ class SqliteLedger final : public Ledger {
   BoundedCache<MergedStudy> studies_{kCacheLimit};
   BoundedCache<bool> recorded_{kCacheLimit};
   BoundedCache<rows::FirstReplacement> replacements_{kCacheLimit};
+  BoundedCache<bool> replaces_{kCacheLimit};
+  BoundedCache<Originals> originals_{kCacheLimit};
   std::uint64_t decided_ = 0;
   std::uint64_t durable_ = 0;
   std::uint64_t epoch_ = 0;  // grows when decisions are taken back

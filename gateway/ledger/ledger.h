@@ -1,7 +1,8 @@
 // The memory that must agree everywhere: series numbers, merged studies, UID
 // replacements. A decision is made once, when a series, study or UID is first
 // seen, and kept. Nothing is written per slice, but for instance numbers
-// (docs/decisions/0015).
+// (docs/decisions/0015) and where a filter remembers what it replaced a SOP Instance
+// UID with.
 //
 // A decision is visible to every thread at once and durable after commit(), which
 // the receiver calls before it answers; commits of concurrent associations are
@@ -95,6 +96,21 @@ class Ledger {
   [[nodiscard]] virtual Result<std::optional<std::string>> replacement(std::string_view scope,
                                                                        std::string_view before,
                                                                        Time as_of) = 0;
+
+  // Whether this scope replaces `before` with `after`: false when it is known as what the
+  // scope made of another UID, and was not replaced itself before that; else true, and the
+  // replacement is recorded as by record_uid(). So the answer is given when the scope first
+  // meets the UID, and kept. Errors: transient.
+  [[nodiscard]] virtual Result<bool> replaces_uid(std::string_view scope, std::string_view before,
+                                                  std::string_view after,
+                                                  std::string_view reason) = 0;
+
+  // What this scope replaced with `after`, at or before `as_of`, oldest first: none, one, or
+  // the first two of more. As with replacement(), the answer stays the same for a given
+  // instance. Errors: transient.
+  [[nodiscard]] virtual Result<std::vector<std::string>> originals(std::string_view scope,
+                                                                   std::string_view after,
+                                                                   Time as_of) = 0;
 
   // Every replacement with this UID on either side, oldest first. Errors: transient.
   [[nodiscard]] virtual Result<std::vector<UidReplacement>> lookup(std::string_view uid) = 0;

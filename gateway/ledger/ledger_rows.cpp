@@ -253,6 +253,39 @@ Result<bool> has_replacement(Connection& db, std::string_view scope, std::string
                 {before, scope, after});
 }
 
+Result<std::optional<bool>> find_replaces(Connection& db, std::string_view scope,
+                                          std::string_view before, std::string_view after) {
+  const auto recorded = has_replacement(db, scope, before, after);
+  if (!recorded) return tl::unexpected(recorded.error());
+  if (*recorded) return std::optional<bool>(true);
+  // One that was replaced under another key before is none of the scope's own.
+  const auto first = find_first_replacement(db, scope, before);
+  if (!first) return tl::unexpected(first.error());
+  if (*first) return std::optional<bool>();
+  const auto made_of = find_originals(db, scope, before);
+  if (!made_of) return tl::unexpected(made_of.error());
+  return made_of->empty() ? std::optional<bool>() : std::optional<bool>(false);
+}
+
+Result<std::vector<Original>> find_originals(Connection& db, std::string_view scope,
+                                             std::string_view after) {
+  auto statement = db.prepare(
+      "SELECT before, recorded_at, checksum = row_sum(before, ?2, ?1, reason, recorded_at) "
+      "FROM uid_replacements WHERE after = ?1 AND scope = ?2 ORDER BY recorded_at LIMIT 2",
+      {after, scope});
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<Original> found;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return found;
+    if (auto sound = check_row(*statement, 2, "uid_replacements"); !sound) {
+      return tl::unexpected(sound.error());
+    }
+    found.push_back({statement->text(0), statement->integer(1)});
+  }
+}
+
 Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
                                 std::int64_t recorded_at) {
   return db.run(

@@ -78,6 +78,17 @@ struct FirstReplacement {
     Connection& db, std::string_view scope, std::string_view before);
 [[nodiscard]] Result<bool> has_replacement(Connection& db, std::string_view scope,
                                            std::string_view before, std::string_view after);
+// Whether the scope replaces `before` with `after`; nullopt when that is to be decided yet.
+[[nodiscard]] Result<std::optional<bool>> find_replaces(Connection& db, std::string_view scope,
+                                                        std::string_view before,
+                                                        std::string_view after);
+struct Original {
+  std::string before;
+  std::int64_t recorded_at = 0;
+};
+// What the scope replaced with `after`, the first two.
+[[nodiscard]] Result<std::vector<Original>> find_originals(Connection& db, std::string_view scope,
+                                                           std::string_view after);
 [[nodiscard]] Result<void> insert_replacement(Connection& db, const UidReplacement& replacement,
                                               std::int64_t recorded_at);
 // The latest recorded_at of a replacement; 0 when there is none.

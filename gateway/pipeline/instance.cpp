@@ -205,6 +205,10 @@ void Instance::note(std::string path, Vr vr, std::string_view reason, std::strin
 
 void Instance::remember(const Original& original) {
   if (original.record == Record::none) return;
+  if (original.record == Record::never) {
+    if (original.index) untold_.insert(*original.index);
+    return;
+  }
   const bool known = std::ranges::any_of(originals_, [&](const Original& earlier) {
     return earlier.index == original.index && earlier.tag == original.tag;
   });

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,7 @@ enum class Record {
   none,           // not at all: padding, or switched off
   coerced,        // valid before: Modified Attributes Sequence (0400,0550), top level only
   nonconforming,  // broke its VR: Nonconforming Modified Attributes Sequence (0400,0551)
+  never,          // by no step, whatever the others say: the receiver must not know it
 };
 
 struct Change {
@@ -139,6 +141,7 @@ class Instance {
   dicom::Patch patch_;
   std::vector<Change> changes_;
   std::vector<Original> originals_;          // the first edit of each element only
+  std::set<dicom::ElementIndex> untold_;     // of Record::never
   std::vector<AttributePath::Place> added_;  // text by change(place)
   std::vector<std::string> labels_;
   std::string step_;

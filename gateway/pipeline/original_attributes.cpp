@@ -150,6 +150,7 @@ Result<void> Instance::record_original_attributes() {
   NewItem modified;
   std::vector<NewItem> nonconforming;
   for (const Original& original : originals_) {
+    if (original.index && untold_.contains(*original.index)) continue;
     const auto received = original.index ? header().value(*original.index) : std::nullopt;
     std::string value(received.value_or(""));
     if (original.record == Record::nonconforming && original.index) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
@@ -100,6 +102,42 @@ TEST(Uid, HashIsAPureFunctionOfKeyAndUid) {
   EXPECT_NE(hash_uid("other key", "1.2.3"), hash_uid("site key", "1.2.3"));
   EXPECT_NE(hash_uid("site key", "1.2.03"), hash_uid("site key", "1.2.3"));
   EXPECT_TRUE(is_valid_uid(hash_uid("", "")));
+}
+
+// Computed with Python's hmac and hashlib.
+TEST(Uid, HashBelowARootHasAsManyBitsAsFit) {
+  EXPECT_EQ(hash_uid("site key", "1.2.3", "1.2.826.0.1.3680043.10.999"),
+            "1.2.826.0.1.3680043.10.999.417665576852203549873277232897395096");
+  EXPECT_EQ(hash_uid("site key", " 1.2.3 ", "1.2"),
+            "1.2.63115837477608383411138477416524874274447011939410062444421");
+  EXPECT_EQ(hash_uid("site key", "1.2.3", "1." + std::string(41, '3')),
+            "1.33333333333333333333333333333333333333333.5796274250183302416");
+  for (std::size_t length = 3; length < 63; ++length) {
+    const std::string root = "1." + std::string(length - 2, '3');
+    std::size_t longest = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::string uid = hash_uid("key", "1.2." + std::to_string(i), root);
+      EXPECT_TRUE(is_valid_uid(uid)) << uid;
+      EXPECT_TRUE(uid.starts_with(root + ".")) << uid;
+      longest = std::max(longest, uid.size());
+    }
+    EXPECT_EQ(longest, 64U) << "the room is used";
+    // 10^n has 3.32 n bits.
+    const double room = 64.0 - static_cast<double>(length) - 1.0;
+    EXPECT_NEAR(hashed_bits_below(root), std::floor(room * std::log2(10.0)), 0.01) << length;
+  }
+  EXPECT_EQ(hashed_bits_below("1." + std::string(41, '3')), 66U);
+  EXPECT_EQ(hashed_bits_below("1." + std::string(42, '3')), 63U);
+  EXPECT_EQ(hashed_bits_below(std::string(63, '1')), 0U);
+  EXPECT_EQ(hashed_bits_below(std::string(100, '1')), 0U);
+}
+
+TEST(Uid, DerivedKeysStayApart) {
+  const std::string key = derived_key("site key", "remap_uids research");
+  EXPECT_EQ(key.size(), 32U);
+  EXPECT_EQ(derived_key("site key", "remap_uids research"), key);
+  EXPECT_NE(derived_key("site key", "remap_uids teaching"), key);
+  EXPECT_NE(derived_key("other key", "remap_uids research"), key);
 }
 
 TEST(Uid, Md5IsThatOfDcm4che) {

@@ -34,7 +34,8 @@ struct Chain {
 constexpr Chain kChains[] = {
     {"sanitize", true, true}, {"strip", true, true},    {"merge", false, true},
     {"new", false, true},     {"remap", false, true},   {"offset", false, false},
-    {"all", true, false},     {"lenient", false, true},
+    {"all", true, false},     {"lenient", false, true}, {"copy", true, true},
+    {"back", false, true},
 };
 constexpr const char* kConfiguration = R"(
 [[listener]]
@@ -71,6 +72,15 @@ mode = "offset"
 offset = 2000000000
 absent = "pass"
 not_integer = "quarantine"
+[[filter]]
+name = "copy"
+type = "remap_uids"
+prefix = "1.2.826.0.1.3680043.10.999"
+[[filter]]
+name = "back"
+type = "remap_uids"
+mode = "restore"
+of = "copy"
 [[route]]
 name = "sanitize"
 when = { called_ae_title = "sanitize" }
@@ -110,6 +120,16 @@ destinations = "pacs"
 name = "lenient"
 when = { called_ae_title = "lenient", Modality = "*" }
 filters = "lenient"
+destinations = "pacs"
+[[route]]
+name = "copy"
+when = { called_ae_title = "copy" }
+filters = "copy"
+destinations = "pacs"
+[[route]]
+name = "back"
+when = { called_ae_title = "back" }
+filters = "back"
 destinations = "pacs"
 )";
 

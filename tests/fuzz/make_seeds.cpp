@@ -126,7 +126,7 @@ void write_data_sets(const std::filesystem::path& root) {
     scanner.add(syntax + '\0' + decisions(i, 20), one.bytes);
     if (one.syntax == Choice::deflated) continue;
     patch.add(syntax + decisions(i, 60), one.bytes);
-    filters.add(static_cast<char>(i % 8) + syntax, one.bytes);
+    filters.add(static_cast<char>(i % 10) + syntax, one.bytes);
     filters.add(std::string(1, 0) + syntax + std::string("\0\1", 2), one.bytes);
   }
 }

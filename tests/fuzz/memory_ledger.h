@@ -56,6 +56,23 @@ class MemoryLedger : public Ledger {
     return std::optional<std::string>();
   }
 
+  Result<bool> replaces_uid(std::string_view scope, std::string_view before, std::string_view after,
+                            std::string_view /*reason*/) override {
+    const std::pair uid{std::string(scope), std::string(before)};
+    if (!replaced_.contains(uid) && made_.contains(uid)) return false;
+    replaced_.insert(uid);
+    made_.emplace(scope, after);
+    return true;
+  }
+
+  // Of what is recorded in a run, none, as above; but two UIDs were always made of others.
+  Result<std::vector<std::string>> originals(std::string_view /*scope*/, std::string_view after,
+                                             Time) override {
+    if (after == "1.2.3") return std::vector<std::string>{"1.2.3.4.5"};
+    if (after == "1.2.4") return std::vector<std::string>{"1.2.3.4.6", "1.2.3.4.7"};
+    return std::vector<std::string>();
+  }
+
   Result<std::vector<UidReplacement>> lookup(std::string_view /*uid*/) override {
     return std::vector<UidReplacement>();
   }
@@ -89,6 +106,8 @@ class MemoryLedger : public Ledger {
   Numbers numbers_;
   Numbers instance_numbers_;
   std::map<std::pair<std::string, std::string>, MergedStudy> studies_;
+  std::set<std::pair<std::string, std::string>> replaced_;  // by scope
+  std::set<std::pair<std::string, std::string>> made_;
 };
 
 }  // namespace sluice::fuzz

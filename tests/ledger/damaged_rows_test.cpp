@@ -99,6 +99,25 @@ TEST_F(DamagedLedger, DecidesNothingByARowThatChanged) {
   }
 }
 
+TEST_F(DamagedLedger, RestoresNoUidByARowThatChanged) {
+  fill(*open(), 1);
+  change_file("UPDATE uid_replacements SET before = '1.02.7' WHERE scope = 'uids'");
+  for (const bool restores : {true, false}) {
+    faults_.clear();
+    const auto ledger = open();
+    if (restores) {
+      const auto found = ledger->originals("uids", "1.2.0", kLater);
+      ASSERT_FALSE(found);
+      EXPECT_EQ(found.error().code, ErrorCode::transient) << "the sender is to try again";
+    } else {
+      const auto found = ledger->replaces_uid("uids", "1.2.0", "2.25.1", "remapped");
+      ASSERT_FALSE(found);
+      EXPECT_EQ(found.error().code, ErrorCode::transient);
+    }
+    EXPECT_THAT(faults_, Not(IsEmpty()));
+  }
+}
+
 // What it says, by question; an error where it tells one.
 using Answers = std::map<std::string, std::optional<std::string>>;
 

@@ -73,6 +73,28 @@ TEST_F(InstanceTest, KeepsAnAccountOfItsChanges) {
   EXPECT_EQ(instance.text(tags::kSeriesNumber), "8");
 }
 
+// Whatever the steps before and behind say of the same element.
+TEST_F(InstanceTest, RecordsNoOriginalOfWhatIsNeverToBeTold) {
+  Instance instance(provenance_, header_);
+  const auto study = header_.find(tags::kStudyInstanceUid);
+  const auto series = header_.find(tags::kSeriesInstanceUid);
+  ASSERT_TRUE(study && series);
+  ASSERT_TRUE(instance.change(*study, "1.2.40", "merged", Record::coerced));
+  ASSERT_TRUE(instance.change(*study, "2.25.4", "remapped", Record::never));
+  ASSERT_TRUE(instance.change(*series, "2.25.5", "remapped", Record::never));
+  ASSERT_TRUE(instance.change(*series, "2.25.50", "merged", Record::nonconforming));
+  ASSERT_TRUE(instance.change(tags::kSeriesNumber, "7", "collision", Record::coerced));
+  const dicom::Header header = finished(instance);
+  EXPECT_EQ(text(header, tags::kStudyInstanceUid, dicom::kRoot), "2.25.4");
+  EXPECT_EQ(output_.find("1.2.4"), std::string::npos);
+  EXPECT_EQ(output_.find("1.2.5"), std::string::npos);
+  const auto original = item(header, tags::kOriginalAttributesSequence, dicom::kRoot);
+  const auto modified = item(header, tags::kModifiedAttributesSequence, original);
+  EXPECT_EQ(text(header, tags::kSeriesNumber, modified), "3");
+  EXPECT_EQ(text(header, tags::kStudyInstanceUid, modified), "(absent)");
+  EXPECT_EQ(text(header, tags::kSeriesInstanceUid, modified), "(absent)");
+}
+
 TEST_F(InstanceTest, TakesAnEqualValueForNoChange) {
   Instance instance(provenance_, header_);
   ASSERT_TRUE(instance.change(tags::kSeriesNumber, "3", "because", Record::coerced));

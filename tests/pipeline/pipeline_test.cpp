@@ -119,6 +119,13 @@ class NoLedger : public Ledger {
                                                  Time) override {
     return std::nullopt;
   }
+  Result<bool> replaces_uid(std::string_view, std::string_view, std::string_view,
+                            std::string_view) override {
+    return true;
+  }
+  Result<std::vector<std::string>> originals(std::string_view, std::string_view, Time) override {
+    return std::vector<std::string>();
+  }
   Result<std::vector<UidReplacement>> lookup(std::string_view) override {
     return std::vector<UidReplacement>{};
   }

@@ -39,7 +39,9 @@ inline std::unique_ptr<Ledger> memory_ledger() {
   return std::move(*ledger);
 }
 
-inline Provenance provenance_for(const dicom::Header& header) {
+inline constexpr Time kReceivedAt{std::chrono::seconds(1'790'000'000)};
+
+inline Provenance provenance_for(const dicom::Header& header, Time received_at = kReceivedAt) {
   const auto uid = [&](dicom::Tag tag) {
     const auto index = header.find(tag);
     const auto value = index ? header.value(*index) : std::nullopt;
@@ -53,17 +55,18 @@ inline Provenance provenance_for(const dicom::Header& header) {
   made.listener = "listener-11112";
   made.sop_class_uid = uid(dicom::tags::kSopClassUid);
   made.sop_instance_uid = uid(dicom::tags::kSopInstanceUid);
-  made.received_at = std::chrono::system_clock::time_point(std::chrono::seconds(1'790'000'000));
+  made.received_at = received_at;
   return made;
 }
 
 // An instance with what it stands on.
 struct Case {
   explicit Case(std::string data_set,
-                const std::string& syntax = std::string(dicom::kExplicitVrLittleEndian))
+                const std::string& syntax = std::string(dicom::kExplicitVrLittleEndian),
+                Time received_at = kReceivedAt)
       : bytes(std::move(data_set)),
         header(std::make_unique<dicom::Header>(header_of(bytes, syntax))),
-        instance(provenance_for(*header), *header) {}
+        instance(provenance_for(*header, received_at), *header) {}
   explicit Case(const DataSet& data_set) : Case(data_set.bytes()) {}
 
   Verdict apply(const Filter& filter, Ledger& ledger) {
