@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "filters/merge_studies/character_set.h"
 #include "gateway/base/log.h"
+#include "gateway/dicom/character_set.h"
 #include "gateway/dicom/uid.h"
 #include "gateway/dicom/vr.h"
 
@@ -95,7 +95,7 @@ class MergeStudies : public Filter {
       // An attribute that was added to the list later: the first instance's is unknown.
       if (first == merged.attributes.end()) continue;
       if (first->second == instance.text(tag) && !instance.is_ambiguous(tag)) continue;
-      const auto text = convert_text(
+      const auto text = dicom::convert_text(
           first->second, first_set == merged.attributes.end() ? "" : first_set->second, own_set);
       if (!text) {
         log::warning(

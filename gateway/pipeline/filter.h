@@ -33,7 +33,8 @@ struct Quarantine {  // kept, delivered by this route only when a person says so
 using Verdict = std::variant<Pass, Drop, Reject, Quarantine>;
 
 // Immutable after construction and shared by all threads. Deterministic: the same
-// instance and ledger give the same edits and verdict.
+// instance and ledger give the same edits and verdict. What changes outside counts only
+// through Ledger::value_as_of().
 class Filter {
  public:
   virtual ~Filter() = default;
@@ -57,6 +58,8 @@ using FilterFactory = std::unique_ptr<Filter> (*)(config::Table& options,
 struct FilterType {
   std::string_view type;
   FilterFactory make;
+  // False: some of its options have no default, so that it needs a [[filter]] table.
+  bool has_defaults = true;
 };
 
 }  // namespace sluice

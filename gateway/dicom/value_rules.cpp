@@ -1,0 +1,142 @@
+#include "gateway/dicom/value_rules.h"
+
+#include <algorithm>
+
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dctk.h>
+
+#include "gateway/dicom/character_set.h"
+
+namespace sluice::dicom {
+namespace {
+
+OFCondition check_characters(Vr vr, const OFString& text) {
+  static const OFString one("1");
+  static const OFString utf8(kUtf8Set.data(), kUtf8Set.size());
+  switch (vr) {
+    case Vr::AE:
+      return DcmApplicationEntity::checkStringValue(text, one);
+    case Vr::AS:
+      return DcmAgeString::checkStringValue(text, one);
+    case Vr::CS:
+      return DcmCodeString::checkStringValue(text, one);
+    case Vr::DA:
+      return DcmDate::checkStringValue(text, one);
+    case Vr::DS:
+      return DcmDecimalString::checkStringValue(text, one);
+    case Vr::DT:
+      return DcmDateTime::checkStringValue(text, one);
+    case Vr::IS:
+      return DcmIntegerString::checkStringValue(text, one);
+    case Vr::LO:
+      return DcmLongString::checkStringValue(text, one, utf8);
+    case Vr::LT:
+      return DcmLongText::checkStringValue(text, utf8);
+    case Vr::PN:
+      return DcmPersonName::checkStringValue(text, one, utf8);
+    case Vr::SH:
+      return DcmShortString::checkStringValue(text, one, utf8);
+    case Vr::ST:
+      return DcmShortText::checkStringValue(text, utf8);
+    case Vr::TM:
+      return DcmTime::checkStringValue(text, one);
+    case Vr::UC:
+      return DcmUnlimitedCharacters::checkStringValue(text, one, utf8);
+    case Vr::UI:
+      return DcmUniqueIdentifier::checkStringValue(text, one);
+    case Vr::UR:
+      return DcmUniversalResourceIdentifierOrLocator::checkStringValue(text);
+    default:
+      return EC_Normal;
+  }
+}
+
+// In characters (PS3.5 Table 6.2-1); DCMTK counts none where there may be several bytes to
+// one. 0: as long as you like, or DCMTK counts.
+std::size_t longest(Vr vr) {
+  switch (vr) {
+    case Vr::SH:
+      return 16;
+    case Vr::LO:
+    case Vr::PN:  // each of its three component groups
+      return 64;
+    case Vr::ST:
+      return 1024;
+    case Vr::LT:
+      return 10240;
+    default:
+      return 0;
+  }
+}
+
+bool is_too_long(Vr vr, std::string_view text) {
+  if (longest(vr) == 0) return false;
+  std::size_t characters = 0;
+  for (const char character : text) {
+    if (vr == Vr::PN && character == '=') {
+      characters = 0;
+    } else if ((static_cast<unsigned char>(character) & 0xC0U) != 0x80U) {
+      if (++characters > longest(vr)) return true;
+    }
+  }
+  return false;
+}
+
+// Not all of DCMTK's checks look at them. Text of paragraphs may have line breaks, form
+// feeds and tabs (PS3.5 6.1.3); an escape would switch the character set.
+bool has_wrong_control(Vr vr, std::string_view text) {
+  const bool has_paragraphs = vr == Vr::LT || vr == Vr::ST || vr == Vr::UT;
+  return std::ranges::any_of(text, [&](char character) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte >= 0x20 && byte != 0x7F) return false;
+    return !has_paragraphs || (byte != '\t' && byte != '\n' && byte != '\f' && byte != '\r');
+  });
+}
+
+bool takes_other_than_ascii(Vr vr) {
+  return vr == Vr::LO || vr == Vr::LT || vr == Vr::PN || vr == Vr::SH || vr == Vr::ST ||
+         vr == Vr::UC || vr == Vr::UT;
+}
+
+bool is_written_by_text(Vr vr) {
+  switch (vr) {
+    case Vr::SQ:
+    case Vr::UN:
+    case Vr::OB:
+    case Vr::OD:
+    case Vr::OF:
+    case Vr::OL:
+    case Vr::OV:
+    case Vr::OW:
+      return false;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> find_value_defect(Vr vr, std::string_view text) {
+  const auto told = [&](std::string_view why) {
+    return "is no value of VR " + to_string(vr) + ": " + std::string(why);
+  };
+  if (!is_written_by_text(vr)) return told("no text makes one");
+  if (valid_utf8_length(text) != text.size()) return told("no UTF-8");
+  if (has_wrong_control(vr, text)) return told("a control character");
+  if (is_too_long(vr, text)) {
+    return told("more than " + std::to_string(longest(vr)) + " characters");
+  }
+  const bool has_one_value = vr == Vr::LT || vr == Vr::ST || vr == Vr::UT || vr == Vr::UR;
+  if (!has_one_value && text.find('\\') != std::string_view::npos) {
+    return told("a backslash makes two values");
+  }
+  const bool is_ascii = std::ranges::all_of(
+      text, [](char character) { return static_cast<unsigned char>(character) < 0x80; });
+  if (!is_ascii && !takes_other_than_ascii(vr)) return told("a character other than ASCII");
+  if (!text_to_value(vr, text, false)) return told("not what it is made of");
+  const OFCondition checked = check_characters(vr, OFString(text.data(), text.size()));
+  if (checked.bad()) return told(checked.text());
+  return std::nullopt;
+}
+
+}  // namespace sluice::dicom
