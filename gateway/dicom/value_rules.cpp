@@ -82,6 +82,18 @@ bool is_too_long(Vr vr, std::string_view text) {
   return false;
 }
 
+// Three groups of five components each (PS3.5 6.2.1); DCMTK looks at the characters only.
+bool has_too_many_parts(std::string_view name) {
+  int components = 1;
+  int groups = 1;
+  for (const char character : name) {
+    if (character == '=') components = 1;
+    if (character == '=' && ++groups > 3) return true;
+    if (character == '^' && ++components > 5) return true;
+  }
+  return false;
+}
+
 // Not all of DCMTK's checks look at them. Text of paragraphs may have line breaks, form
 // feeds and tabs (PS3.5 6.1.3); an escape would switch the character set.
 bool has_wrong_control(Vr vr, std::string_view text) {
@@ -126,6 +138,7 @@ std::optional<std::string> find_value_defect(Vr vr, std::string_view text) {
   if (is_too_long(vr, text)) {
     return told("more than " + std::to_string(longest(vr)) + " characters");
   }
+  if (vr == Vr::PN && has_too_many_parts(text)) return told("too many components");
   const bool has_one_value = vr == Vr::LT || vr == Vr::ST || vr == Vr::UT || vr == Vr::UR;
   if (!has_one_value && text.find('\\') != std::string_view::npos) {
     return told("a backslash makes two values");

@@ -61,6 +61,7 @@ TEST(ValueRules, TellWhatIsWrongWithoutTheValue) {
                             {Vr::IS, "1.5"},
                             {Vr::LO, std::string(65, 'x')},
                             {Vr::PN, "a^b^c^d^e^f"},
+                            {Vr::PN, "a=b=c=d"},
                             {Vr::PN, std::string(65, 'x')},
                             {Vr::TM, "9:30"},
                             {Vr::UC, "a\\b"},
@@ -74,7 +75,8 @@ TEST(ValueRules, TellWhatIsWrongWithoutTheValue) {
                             {Vr::OW, "x"},
                             {Vr::UN, "x"}}) {
     const auto defect = find_value_defect(one.vr, one.text);
-    ASSERT_TRUE(defect) << to_string(one.vr) << " " << one.text;
+    EXPECT_TRUE(defect) << to_string(one.vr) << " " << one.text;
+    if (!defect) continue;
     EXPECT_THAT(*defect, testing::StartsWith("is no value of VR " + to_string(one.vr) + ": "));
     EXPECT_TRUE(one.text.size() < 3 || defect->find(one.text) == std::string::npos);
   }
