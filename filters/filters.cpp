@@ -5,6 +5,7 @@
 #include "filters/drop/drop.h"
 #include "filters/edit/edit.h"
 #include "filters/label/label.h"
+#include "filters/lookup/lookup.h"
 #include "filters/merge_studies/merge_studies.h"
 #include "filters/quarantine/quarantine.h"
 #include "filters/reject/reject.h"
@@ -23,6 +24,7 @@ std::span<const FilterType> filter_types() {
       {"remap_instance_number", make_remap_instance_number},
       {"remap_uids", make_remap_uids},
       {"edit", make_edit},
+      {"lookup", make_lookup, false},
       {"label", make_label},
       {"drop", make_drop},
       {"quarantine", make_quarantine},

@@ -15,8 +15,6 @@ namespace {
 using dicom::Vr;
 using Place = AttributePath::Place;
 
-constexpr std::string_view kUnicode = "ISO_IR 192";
-
 enum class Characters { quarantine, reject, unicode };
 
 struct Options {
@@ -87,7 +85,11 @@ class Edit : public Filter {
       for (std::string_view rest = text;;) {
         const std::size_t end =
             dicom::has_one_value(found.vr) ? std::string_view::npos : rest.find('\\');
-        if (const auto why = dicom::find_value_defect(found.vr, rest.substr(0, end))) return *why;
+        const std::string_view one = rest.substr(0, end);
+        // Of a private attribute in implicit VR nobody knows what it may hold.
+        const bool is_free = one.empty() || found.vr == Vr::UN;
+        const auto why = is_free ? std::nullopt : dicom::find_value_defect(found.vr, one);
+        if (why) return *why;
         if (end == std::string_view::npos) break;
         rest.remove_prefix(end + 1);
       }
@@ -100,7 +102,7 @@ class Edit : public Filter {
                                      Instance& instance) const {
     const std::string set =
         dicom::is_in_character_set(vr) ? instance.character_set(place.parent) : "";
-    if (auto own = dicom::convert_text(text, kUnicode, set)) return own;
+    if (auto own = dicom::convert_text(text, dicom::kUtf8Set, set)) return own;
     if (options_.characters != Characters::unicode || !dicom::is_in_character_set(vr)) return {};
     const auto turned = instance.turn_to_unicode("characters");
     if (!turned || !*turned) return {};

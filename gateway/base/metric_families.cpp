@@ -40,6 +40,7 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
     {"sluice_irregular_tags_total", Kind::counter,
      "Instances with top-level tags twice or out of order"},
     {"sluice_ledger_errors_total", Kind::counter, "Writes of the ledger that failed"},
+    {"sluice_lookup_reloads_total", Kind::counter, "Files of lookups that changed, taken or not"},
     {"sluice_open_associations", Kind::gauge,
      "Associations that are open, received from senders and sent to destinations"},
     {"sluice_other_bytes_total", Kind::counter,

@@ -24,6 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kBusyTimeoutMs = 10'000;
+constexpr int kForeignTimeoutMs = 500;
 
 Failure failure_of(int code) {
   // The index of the write-ahead log, made anew after each crash: nothing durable is in it.
@@ -241,6 +242,15 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path,
   }
   if (auto synced = sync_folder_of(path); !synced) return tl::unexpected(synced.error());
   return connection;
+}
+
+Result<std::unique_ptr<Connection>> Connection::open_foreign(const std::string& path,
+                                                             bool at_rest) {
+  auto handle = open_handle(path, to_uri(path, at_rest ? "mode=ro&immutable=1" : "mode=ro"),
+                            SQLITE_OPEN_READONLY);
+  if (!handle) return tl::unexpected(handle.error());
+  (void)sqlite3_busy_timeout(handle->get(), kForeignTimeoutMs);
+  return std::unique_ptr<Connection>(new Connection(path, std::move(*handle)));
 }
 
 Result<std::unique_ptr<Connection>> Connection::copy_to_memory(const std::string& path,

@@ -95,6 +95,12 @@ class Connection {
   // another process may go on using it.
   [[nodiscard]] static Result<std::unique_ptr<Connection>> copy_to_memory(const std::string& path,
                                                                           const Format& format);
+
+  // Somebody else's database, for reading only; never made when absent. `at_rest`: nobody
+  // writes it meanwhile, so nothing is locked and no file appears beside it; else another
+  // process is waited for for a moment only.
+  [[nodiscard]] static Result<std::unique_ptr<Connection>> open_foreign(const std::string& path,
+                                                                        bool at_rest);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -1,88 +1,151 @@
 #include "gateway/dicom/value_rules.h"
 
 #include <algorithm>
-#include <array>
-#include <functional>
 
-#include "gateway/dicom/uid.h"
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dctk.h>
+
+#include "gateway/dicom/character_set.h"
 
 namespace sluice::dicom {
 namespace {
 
-struct Rule {
-  Vr vr;
-  std::size_t longest;          // 0: no limit
-  std::string_view repertoire;  // what it may hold; "": any but control characters
-  bool takes_controls = false;  // TAB, LF, FF, CR
-};
-
-constexpr std::string_view kDigits = "0123456789";
-constexpr std::string_view kInteger = "0123456789+- ";
-constexpr std::string_view kDecimal = "0123456789+-.eE ";
-constexpr std::string_view kCode = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _";
-constexpr std::string_view kTime = "0123456789. ";
-constexpr std::string_view kDateTime = "0123456789+-. ";
-
-constexpr std::array<Rule, 17> kRules{{{Vr::AE, 16, ""},
-                                       {Vr::AS, 4, "0123456789DWMY"},
-                                       {Vr::CS, 16, kCode},
-                                       {Vr::DA, 8, kDigits},
-                                       {Vr::DS, 16, kDecimal},
-                                       {Vr::DT, 26, kDateTime},
-                                       {Vr::IS, 12, kInteger},
-                                       {Vr::LO, 64, ""},
-                                       {Vr::LT, 10240, "", true},
-                                       {Vr::PN, 64, ""},
-                                       {Vr::SH, 16, ""},
-                                       {Vr::ST, 1024, "", true},
-                                       {Vr::TM, 14, kTime},
-                                       {Vr::UC, 0, ""},
-                                       {Vr::UI, 64, ""},
-                                       {Vr::UR, 0, ""},
-                                       {Vr::UT, 0, "", true}}};
-
-const Rule* rule_of(Vr vr) {
-  const auto* const found = std::ranges::find(kRules, vr, &Rule::vr);
-  return found == kRules.end() ? nullptr : &*found;
+OFCondition check_characters(Vr vr, const OFString& text) {
+  static const OFString one("1");
+  static const OFString utf8(kUtf8Set.data(), kUtf8Set.size());
+  switch (vr) {
+    case Vr::AE:
+      return DcmApplicationEntity::checkStringValue(text, one);
+    case Vr::AS:
+      return DcmAgeString::checkStringValue(text, one);
+    case Vr::CS:
+      return DcmCodeString::checkStringValue(text, one);
+    case Vr::DA:
+      return DcmDate::checkStringValue(text, one);
+    case Vr::DS:
+      return DcmDecimalString::checkStringValue(text, one);
+    case Vr::DT:
+      return DcmDateTime::checkStringValue(text, one);
+    case Vr::IS:
+      return DcmIntegerString::checkStringValue(text, one);
+    case Vr::LO:
+      return DcmLongString::checkStringValue(text, one, utf8);
+    case Vr::LT:
+      return DcmLongText::checkStringValue(text, utf8);
+    case Vr::PN:
+      return DcmPersonName::checkStringValue(text, one, utf8);
+    case Vr::SH:
+      return DcmShortString::checkStringValue(text, one, utf8);
+    case Vr::ST:
+      return DcmShortText::checkStringValue(text, utf8);
+    case Vr::TM:
+      return DcmTime::checkStringValue(text, one);
+    case Vr::UC:
+      return DcmUnlimitedCharacters::checkStringValue(text, one, utf8);
+    case Vr::UI:
+      return DcmUniqueIdentifier::checkStringValue(text, one);
+    case Vr::UR:
+      return DcmUniversalResourceIdentifierOrLocator::checkStringValue(text);
+    default:
+      return EC_Normal;
+  }
 }
 
 bool is_continuation(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
-bool is_control(char byte) {
-  return static_cast<unsigned char>(byte) < 0x20 || byte == '\x7F';
+// DCMTK counts no characters where there may be several bytes to one.
+bool is_too_long(Vr vr, std::string_view text) {
+  const auto longest = longest_value(vr);
+  if (!longest) return false;
+  std::size_t characters = 0;
+  for (const char character : text) {
+    if (vr == Vr::PN && character == '=') {
+      characters = 0;
+    } else if (!is_continuation(character) && ++characters > *longest) {
+      return true;
+    }
+  }
+  return false;
 }
 
-// Of PN, of its longest component group: alphabetic, ideographic, phonetic.
-std::size_t length_of(Vr vr, std::string_view value) {
-  if (vr != Vr::PN) return count_characters(value);
-  std::size_t longest = 0;
-  for (;;) {
-    const std::size_t end = value.find('=');
-    longest = std::max(longest, count_characters(value.substr(0, end)));
-    if (end == std::string_view::npos) return longest;
-    value.remove_prefix(end + 1);
+// Three groups of five components each (PS3.5 6.2.1); DCMTK looks at the characters only.
+bool has_too_many_parts(std::string_view name) {
+  int components = 1;
+  int groups = 1;
+  for (const char character : name) {
+    if (character == '=') components = 1;
+    if (character == '=' && ++groups > 3) return true;
+    if (character == '^' && ++components > 5) return true;
+  }
+  return false;
+}
+
+// Not all of DCMTK's checks look at them. Text of paragraphs may have line breaks, form
+// feeds and tabs (PS3.5 6.1.3); an escape would switch the character set.
+bool has_wrong_control(Vr vr, std::string_view text) {
+  const bool has_paragraphs = vr == Vr::LT || vr == Vr::ST || vr == Vr::UT;
+  return std::ranges::any_of(text, [&](char character) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte >= 0x20 && byte != 0x7F) return false;
+    return !has_paragraphs || (byte != '\t' && byte != '\n' && byte != '\f' && byte != '\r');
+  });
+}
+
+bool is_written_by_text(Vr vr) {
+  switch (vr) {
+    case Vr::SQ:
+    case Vr::UN:
+    case Vr::OB:
+    case Vr::OD:
+    case Vr::OF:
+    case Vr::OL:
+    case Vr::OV:
+    case Vr::OW:
+      return false;
+    default:
+      return true;
   }
 }
 
 }  // namespace
 
 std::optional<std::size_t> longest_value(Vr vr) {
-  const Rule* const rule = rule_of(vr);
-  if (rule == nullptr || rule->longest == 0) return std::nullopt;
-  return rule->longest;
-}
-
-std::size_t count_characters(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, std::not_fn(is_continuation)));
+  switch (vr) {  // PS3.5 Table 6.2-1
+    case Vr::AS:
+      return 4;
+    case Vr::DA:
+      return 8;
+    case Vr::IS:
+      return 12;
+    case Vr::TM:
+      return 14;
+    case Vr::AE:
+    case Vr::CS:
+    case Vr::DS:
+    case Vr::SH:
+      return 16;
+    case Vr::DT:
+      return 26;
+    case Vr::LO:
+    case Vr::PN:
+    case Vr::UI:
+      return 64;
+    case Vr::ST:
+      return 1024;
+    case Vr::LT:
+      return 10240;
+    default:
+      return std::nullopt;
+  }
 }
 
 std::string_view first_characters(std::string_view text, std::size_t count) {
   std::size_t at = 0;
   while (at < text.size() && count > 0) {
-    do ++at;
-    while (at < text.size() && is_continuation(text[at]));
+    ++at;
+    while (at < text.size() && is_continuation(text[at])) ++at;
     --count;
   }
   return text.substr(0, at);
@@ -97,24 +160,26 @@ bool has_one_value(Vr vr) {
   return vr == Vr::LT || vr == Vr::ST || vr == Vr::UR || vr == Vr::UT;
 }
 
-std::optional<std::string> find_value_defect(Vr vr, std::string_view value) {
-  const Rule* const rule = rule_of(vr);
-  if (rule == nullptr || value.empty()) return std::nullopt;
-  const std::string name = to_string(vr);
-  const std::size_t length = length_of(vr, value);
-  if (rule->longest > 0 && length > rule->longest) {
-    return "has " + std::to_string(length) + " characters, " + name + " takes " +
-           std::to_string(rule->longest);
+std::optional<std::string> find_value_defect(Vr vr, std::string_view text) {
+  const auto told = [&](std::string_view why) {
+    return "is no value of VR " + to_string(vr) + ": " + std::string(why);
+  };
+  if (!is_written_by_text(vr)) return told("no text makes one");
+  if (valid_utf8_length(text) != text.size()) return told("no UTF-8");
+  if (has_wrong_control(vr, text)) return told("a control character");
+  if (is_too_long(vr, text)) {
+    return told("more than " + std::to_string(*longest_value(vr)) + " characters");
   }
-  if (vr == Vr::UI && !is_valid_uid(value)) return "is no UID (PS3.5 9.1)";
-  if (vr == Vr::DA && length != 8) return "is no date, YYYYMMDD";
-  if (!rule->repertoire.empty() &&
-      value.find_first_not_of(rule->repertoire) != std::string_view::npos) {
-    return "has a character that " + name + " does not take";
+  if (vr == Vr::PN && has_too_many_parts(text)) return told("too many components");
+  if (!has_one_value(vr) && text.find('\\') != std::string_view::npos) {
+    return told("a backslash makes two values");
   }
-  if (!rule->takes_controls && std::ranges::any_of(value, is_control)) {
-    return "has a control character";
-  }
+  const bool is_ascii = std::ranges::all_of(
+      text, [](char character) { return static_cast<unsigned char>(character) < 0x80; });
+  if (!is_ascii && !is_in_character_set(vr)) return told("a character other than ASCII");
+  if (!text_to_value(vr, text, false)) return told("not what it is made of");
+  const OFCondition checked = check_characters(vr, OFString(text.data(), text.size()));
+  if (checked.bad()) return told(checked.text());
   return std::nullopt;
 }
 

@@ -1,4 +1,4 @@
-// What a value of a VR may hold (PS3.5 Table 6.2-1). Values are single ones, in UTF-8.
+// What PS3.5 6.2 asks of a value: its characters and its length.
 #pragma once
 
 #include <cstddef>
@@ -10,14 +10,11 @@
 
 namespace sluice::dicom {
 
-// Characters, of PN those of a component group; nullopt where there is no limit, and for
-// binary VRs.
+// In characters, of PN those of each component group; nullopt where there is no limit, and
+// for VRs that are no text.
 [[nodiscard]] std::optional<std::size_t> longest_value(Vr vr);
 
-// Code points; what is no UTF-8 counts as bytes.
-[[nodiscard]] std::size_t count_characters(std::string_view text);
-
-// The first so many characters.
+// The first so many characters of text in UTF-8.
 [[nodiscard]] std::string_view first_characters(std::string_view text, std::size_t count);
 
 // True for the VRs whose text Specific Character Set (0008,0005) speaks of (PS3.5 6.1.2.3).
@@ -26,7 +23,11 @@ namespace sluice::dicom {
 // True where "\" is a character and parts no values.
 [[nodiscard]] bool has_one_value(Vr vr);
 
-// "has 20 characters, SH takes 16"; nullopt when it is right. An empty value is.
-[[nodiscard]] std::optional<std::string> find_value_defect(Vr vr, std::string_view value);
+// What is wrong with one value that is to be written under this VR, in UTF-8 and without
+// padding: "is no value of VR SH: more than 16 characters". Lengths are in characters; a
+// backslash would make two values of it, but where it is a character. nullopt when nothing
+// is. Of VRs that no text makes (sequences, OW, UN and the like) there is no right value.
+// Never tells the value.
+[[nodiscard]] std::optional<std::string> find_value_defect(Vr vr, std::string_view text);
 
 }  // namespace sluice::dicom

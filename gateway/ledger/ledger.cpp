@@ -88,10 +88,14 @@ struct Number {
 
 class SqliteLedger final : public Ledger {
  public:
-  // `last_recorded` is the latest time that stands in the file.
-  SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded, bool is_file,
-               OnFault on_fault)
-      : on_fault_(std::move(on_fault)), db_(std::move(db)), last_recorded_(last_recorded) {
+  // `last_recorded` is the latest time that stands in the file, `latest_value` that of a
+  // value found outside.
+  SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded,
+               std::int64_t latest_value, bool is_file, OnFault on_fault)
+      : on_fault_(std::move(on_fault)),
+        latest_value_at_opening_(latest_value),
+        db_(std::move(db)),
+        last_recorded_(last_recorded) {
     if (is_file) thread_ = std::thread([this] { commit_what_is_left_open(); });
   }
 
@@ -212,6 +216,45 @@ class SqliteLedger final : public Ledger {
   Result<std::vector<UidReplacement>> lookup(std::string_view uid) override {
     const std::lock_guard lock(db_mutex_);
     return checked(rows::lookup(*db_, uid));
+  }
+
+  Result<std::string> value_as_of(std::string_view scope, std::string_view key,
+                                  const FoundValue& found, Time as_of) override {
+    const std::string cache_key = key_of({scope, key});
+    const std::int64_t limit = to_microseconds(as_of);
+    const std::int64_t since = to_microseconds(found.since);
+    const bool counts = since < limit;
+    if (const auto latest = find_in(values_, cache_key)) {
+      if (counts ? latest->value == found.value : latest->since < limit) return latest->value;
+    }
+    const std::lock_guard lock(db_mutex_);
+    if (!counts) {
+      auto before = checked(rows::find_value_before(*db_, scope, key, limit));
+      if (!before) return tl::unexpected(before.error());
+      if (*before) return std::move((*before)->value);
+    }
+    std::int64_t free_from = 0;  // behind the latest, though the caller's clock says otherwise
+    auto decided = decide<rows::RememberedValue>(
+        values_, cache_key,
+        [&]() -> Result<std::optional<rows::RememberedValue>> {
+          auto latest = rows::find_latest_value(*db_, scope, key);
+          if (!latest || !*latest || (*latest)->value == found.value) return latest;
+          free_from = (*latest)->since + 1;
+          return std::nullopt;
+        },
+        [&]() -> Result<rows::RememberedValue> {
+          rows::RememberedValue made{found.value, std::max(since, free_from)};
+          auto inserted = rows::insert_value(*db_, scope, key, made);
+          if (!inserted) return tl::unexpected(inserted.error());
+          return made;
+        });
+    if (!decided) return tl::unexpected(decided.error());
+    return std::move(decided->value);
+  }
+
+  [[nodiscard]] Time latest_value_at_opening() const override {
+    return Time(std::chrono::duration_cast<Time::duration>(
+        std::chrono::microseconds(latest_value_at_opening_)));
   }
 
   Result<void> commit() override {
@@ -436,6 +479,7 @@ class SqliteLedger final : public Ledger {
     replacements_.clear();
     replaces_.clear();
     originals_.clear();
+    values_.clear();
     if (durable_ != decided_) ++epoch_;
     durable_ = decided_;
     faulted_ = faulted_ || fault;
@@ -476,6 +520,7 @@ class SqliteLedger final : public Ledger {
 
   const std::uint64_t id_ = next_id();
   const OnFault on_fault_;
+  const std::int64_t latest_value_at_opening_;
 
   std::mutex db_mutex_;
   std::unique_ptr<Connection> db_;
@@ -489,6 +534,7 @@ class SqliteLedger final : public Ledger {
   BoundedCache<rows::FirstReplacement> replacements_{kCacheLimit};
   BoundedCache<bool> replaces_{kCacheLimit};
   BoundedCache<Originals> originals_{kCacheLimit};
+  BoundedCache<rows::RememberedValue> values_{kCacheLimit};  // the latest of each key
   std::uint64_t decided_ = 0;
   std::uint64_t durable_ = 0;
   std::uint64_t epoch_ = 0;  // grows when decisions are taken back
@@ -504,7 +550,9 @@ Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool
                                             OnFault on_fault) {
   const auto last_recorded = rows::last_recorded(*db);
   if (!last_recorded) return tl::unexpected(last_recorded.error());
-  return std::make_unique<SqliteLedger>(std::move(db), *last_recorded, is_file,
+  const auto latest_value = rows::latest_value(*db);
+  if (!latest_value) return tl::unexpected(latest_value.error());
+  return std::make_unique<SqliteLedger>(std::move(db), *last_recorded, *latest_value, is_file,
                                         std::move(on_fault));
 }
 

@@ -2,7 +2,8 @@
 // replacements. A decision is made once, when a series, study or UID is first
 // seen, and kept. Nothing is written per slice, but for instance numbers
 // (docs/decisions/0015) and where a filter remembers what it replaced a SOP Instance
-// UID with.
+// UID with. What is not decided here but found outside, in a file that changes, say, is
+// remembered with the time since which it holds.
 //
 // A decision is visible to every thread at once and durable after commit(), which
 // the receiver calls before it answers; commits of concurrent associations are
@@ -60,6 +61,12 @@ struct UidReplacement {
   Time recorded_at;
 };
 
+// What a filter found outside: any bytes, and since when it finds that.
+struct FoundValue {
+  std::string value;
+  Time since;
+};
+
 class Ledger {
  public:
   virtual ~Ledger() = default;
@@ -114,6 +121,20 @@ class Ledger {
 
   // Every replacement with this UID on either side, oldest first. Errors: transient.
   [[nodiscard]] virtual Result<std::vector<UidReplacement>> lookup(std::string_view uid) = 0;
+
+  // The value of `key` for an instance that was received at `as_of`. Found since before then,
+  // it is the answer, and is remembered, unless the latest that is remembered says the same.
+  // Else the answer is what was remembered last before `as_of`; without such a one, what was
+  // remembered first at all; without any, what is found, which is then remembered. Times
+  // count in microseconds. The same answer again for the same instance, provided that `since`
+  // grows with each other value that is found, beyond every `as_of` that was asked for
+  // meanwhile. Errors: transient.
+  [[nodiscard]] virtual Result<std::string> value_as_of(std::string_view scope,
+                                                        std::string_view key,
+                                                        const FoundValue& found, Time as_of) = 0;
+
+  // The latest `since` that was remembered, in any scope, when the ledger was opened.
+  [[nodiscard]] virtual Time latest_value_at_opening() const = 0;
 
   // Every decision that this thread has seen so far, its own or another's, is durable on
   // return. Errors: transient, when one of them was taken back; ask again then.

@@ -55,7 +55,7 @@ UPDATE series_numbers SET checksum = row_sum(scope, study, series, number, recor
 UPDATE merged_studies SET checksum = row_sum(scope, key, study, recorded_at);
 UPDATE merged_attributes SET checksum = row_sum(scope, key, name, value);
 UPDATE uid_replacements SET checksum = row_sum(before, scope, after, reason, recorded_at))",
-    // 3: numbers of instances
+    // 3: numbers of instances, values found outside
     R"(
 CREATE TABLE instance_numbers(
   scope TEXT NOT NULL,
@@ -66,7 +66,15 @@ CREATE TABLE instance_numbers(
   checksum INTEGER NOT NULL,
   PRIMARY KEY (scope, series, instance)
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX instance_numbers_by_number ON instance_numbers(scope, series, number))",
+CREATE UNIQUE INDEX instance_numbers_by_number ON instance_numbers(scope, series, number);
+CREATE TABLE found_values(
+  scope TEXT NOT NULL,
+  key TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  value TEXT NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (scope, key, since)
+) WITHOUT ROWID)",
 };
 
 constexpr NumberTable kSeriesNumbers{
@@ -131,7 +139,9 @@ std::vector<std::string> damaged_ledger_rows() {
       "SELECT 'merged_attributes: a row changed on disk' FROM merged_attributes WHERE "
       "checksum <> row_sum(scope, key, name, value) LIMIT 1",
       "SELECT 'uid_replacements: a row changed on disk' FROM uid_replacements WHERE "
-      "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1"};
+      "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1",
+      "SELECT 'found_values: a row changed on disk' FROM found_values WHERE "
+      "checksum <> row_sum(scope, key, since, value) LIMIT 1"};
 }
 
 Numbered::Numbered(const SeriesNumberRequest& request)
@@ -315,6 +325,60 @@ Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid)
     found.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3),
                      to_time(statement->integer(4))});
   }
+}
+
+namespace {
+
+Result<std::optional<RememberedValue>> read_value(Connection& db, std::string_view sql,
+                                                  const std::vector<sqlite::Value>& values) {
+  auto statement = db.prepare(sql, values);
+  if (!statement) return tl::unexpected(statement.error());
+  const auto row = statement->step();
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return std::nullopt;
+  if (auto sound = check_row(*statement, 2, "found_values"); !sound) {
+    return tl::unexpected(sound.error());
+  }
+  return RememberedValue{statement->text(0), statement->integer(1)};
+}
+
+}  // namespace
+
+Result<std::optional<RememberedValue>> find_latest_value(Connection& db, std::string_view scope,
+                                                         std::string_view key) {
+  return read_value(db,
+                    "SELECT value, since, checksum = row_sum(?1, ?2, since, value) "
+                    "FROM found_values WHERE scope = ?1 AND key = ?2 ORDER BY since DESC LIMIT 1",
+                    {scope, key});
+}
+
+Result<std::optional<RememberedValue>> find_value_before(Connection& db, std::string_view scope,
+                                                         std::string_view key, std::int64_t time) {
+  auto before = read_value(db,
+                           "SELECT value, since, checksum = row_sum(?1, ?2, since, value) "
+                           "FROM found_values WHERE scope = ?1 AND key = ?2 AND since < ?3 "
+                           "ORDER BY since DESC LIMIT 1",
+                           {scope, key, time});
+  if (!before || *before) return before;
+  return read_value(db,
+                    "SELECT value, since, checksum = row_sum(?1, ?2, since, value) "
+                    "FROM found_values WHERE scope = ?1 AND key = ?2 ORDER BY since LIMIT 1",
+                    {scope, key});
+}
+
+Result<void> insert_value(Connection& db, std::string_view scope, std::string_view key,
+                          const RememberedValue& value) {
+  return db.run(
+      "INSERT INTO found_values(scope, key, since, value, checksum) "
+      "VALUES (?1,?2,?3,?4,row_sum(?1,?2,?3,?4))",
+      {scope, key, value.since, value.value});
+}
+
+Result<std::int64_t> latest_value(Connection& db) {
+  auto statement = db.prepare("SELECT max(since) FROM found_values");
+  if (!statement) return tl::unexpected(statement.error());
+  if (const auto row = statement->step(); !row) return tl::unexpected(row.error());
+  return statement->integer(0);
 }
 
 }  // namespace sluice::rows

@@ -8,6 +8,8 @@
 // merged_studies     which study a merge key leads to
 // merged_attributes  and the study-level attributes of its first instance
 // uid_replacements   which UID stands for which
+// found_values       what was found outside for a key, a row whenever it changed; `since` is
+//                    microseconds since 1970 UTC
 //
 // checksum           of each: row_sum() of all other columns, since SQLite does not see a bit
 //                    that changes in a value. It is checked where a row is read for a
@@ -94,5 +96,22 @@ struct Original {
 // The latest recorded_at of a replacement; 0 when there is none.
 [[nodiscard]] Result<std::int64_t> last_recorded(Connection& db);
 [[nodiscard]] Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid);
+
+struct RememberedValue {
+  std::string value;
+  std::int64_t since = 0;
+};
+[[nodiscard]] Result<std::optional<RememberedValue>> find_latest_value(Connection& db,
+                                                                       std::string_view scope,
+                                                                       std::string_view key);
+// The last one before this time, else the first one.
+[[nodiscard]] Result<std::optional<RememberedValue>> find_value_before(Connection& db,
+                                                                       std::string_view scope,
+                                                                       std::string_view key,
+                                                                       std::int64_t time);
+[[nodiscard]] Result<void> insert_value(Connection& db, std::string_view scope,
+                                        std::string_view key, const RememberedValue& value);
+// The latest `since`; 0 when there is none.
+[[nodiscard]] Result<std::int64_t> latest_value(Connection& db);
 
 }  // namespace sluice::rows

@@ -40,7 +40,8 @@ struct FilterEffects {
 };
 
 // Immutable after construction and shared by all threads. Deterministic: the same
-// instance and ledger give the same edits and verdict.
+// instance and ledger give the same edits and verdict. What changes outside counts only
+// through Ledger::value_as_of().
 class Filter {
  public:
   virtual ~Filter() = default;
@@ -66,6 +67,8 @@ using FilterFactory = std::unique_ptr<Filter> (*)(config::Table& options,
 struct FilterType {
   std::string_view type;
   FilterFactory make;
+  // False: some of its options have no default, so that it needs a [[filter]] table.
+  bool has_defaults = true;
 };
 
 }  // namespace sluice

@@ -16,8 +16,6 @@ using dicom::Vr;
 
 namespace {
 
-constexpr std::string_view kUnicode = "ISO_IR 192";
-
 void add_values(std::vector<std::string>& values, Vr vr, std::string_view text) {
   while (!dicom::has_one_value(vr)) {
     const std::size_t end = text.find('\\');
@@ -67,7 +65,7 @@ std::string Instance::character_set(ElementIndex item) const {
 std::string Instance::unicode(const dicom::PlacedValue& value, ElementIndex item) const {
   std::string text = dicom::value_to_text(value.vr, value.value, value.big_endian);
   if (!dicom::is_in_character_set(value.vr)) return text;
-  return dicom::convert_text(text, character_set(item), kUnicode).value_or(std::move(text));
+  return dicom::convert_text(text, character_set(item), dicom::kUtf8Set).value_or(std::move(text));
 }
 
 std::vector<std::string> Instance::values(const AttributePath& path) const {
@@ -160,7 +158,7 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
   const auto turn = [&](std::optional<ElementIndex> index, const AttributePath::Place& place,
                         const dicom::PlacedValue& found) {
     const std::string text = dicom::value_to_text(found.vr, found.value, found.big_endian);
-    auto unicode = dicom::convert_text(text, character_set(place.parent), kUnicode);
+    auto unicode = dicom::convert_text(text, character_set(place.parent), dicom::kUtf8Set);
     if (unicode && *unicode != text) all.push_back({index, place, found.vr, std::move(*unicode)});
     return unicode.has_value();
   };
@@ -168,7 +166,7 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
     const dicom::Element& element = header()[index];
     const Vr vr = element.known_vr();
     if (element.tag == dicom::tags::kSpecificCharacterSet && element.parent != dicom::kRoot) {
-      all.push_back({index, {}, vr, std::string(kUnicode)});
+      all.push_back({index, {}, vr, std::string(dicom::kUtf8Set)});
     }
     if (!dicom::is_in_character_set(vr) || patch_.is_removed(index)) continue;
     const auto value = patch_.value(index);
@@ -187,7 +185,7 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
                              : change(one.place, one.vr, one.text, reason, Record::none);
     if (!changed) return tl::unexpected(changed.error());
   }
-  auto changed = change(dicom::tags::kSpecificCharacterSet, kUnicode, reason, Record::none);
+  auto changed = change(dicom::tags::kSpecificCharacterSet, dicom::kUtf8Set, reason, Record::none);
   if (!changed) return tl::unexpected(changed.error());
   return true;
 }

@@ -112,13 +112,14 @@ void Pipeline::add_filters(const config::Config& config, std::span<const FilterT
   // A route may name a type that no [[filter]] configures: it then has its defaults.
   for (const FilterType& type : types) {
     const std::string name(type.type);
-    if (is_configured(config, name)) continue;
+    if (is_configured(config, name) || !type.has_defaults) continue;
     config::Table defaults = config::Table::parse("", mistakes);
     filters_.push_back({name, type.make(defaults, {name, site_key})});
   }
 }
 
-Pipeline::Chain Pipeline::make_chain(const config::Config& config, const config::Route& route,
+Pipeline::Chain Pipeline::make_chain(const config::Config& config,
+                                     std::span<const FilterType> types, const config::Route& route,
                                      config::Mistakes& mistakes) const {
   Chain chain;
   for (const std::string& name : route.filters) {
@@ -128,6 +129,12 @@ Pipeline::Chain Pipeline::make_chain(const config::Config& config, const config:
       // Of one that could not be made, the mistake was told.
       if (filter->filter != nullptr) add_to(chain.effects, filter->filter->effects());
     } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
+      if (std::ranges::find(types, name, &FilterType::type) != types.end()) {
+        mistakes.add(route.filters_line,
+                     "route '" + log::escape(route.name) + "': filter type '" + name +
+                         "' has options without a default; give it a [[filter]] table");
+        continue;
+      }
       std::vector<std::string> known;
       for (const Step& step : filters_) known.push_back(step.name);
       mistakes.add(route.filters_line, "route '" + log::escape(route.name) +
@@ -146,7 +153,7 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   pipeline->irregular_tags_ = config.gateway.irregular_tags;
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
-    pipeline->chains_.push_back(pipeline->make_chain(config, route, mistakes));
+    pipeline->chains_.push_back(pipeline->make_chain(config, types, route, mistakes));
     pipeline->routes_.emplace_back(route);
   }
   if (mistakes.empty()) pipeline->warn(config, mistakes);

@@ -113,8 +113,8 @@ class Pipeline {
                                        Verdicts verdicts);
   void add_filters(const config::Config& config, std::span<const FilterType> types,
                    const std::string& site_key, config::Mistakes& mistakes);
-  [[nodiscard]] Chain make_chain(const config::Config& config, const config::Route& route,
-                                 config::Mistakes& mistakes) const;
+  [[nodiscard]] Chain make_chain(const config::Config& config, std::span<const FilterType> types,
+                                 const config::Route& route, config::Mistakes& mistakes) const;
 
   [[nodiscard]] Verdict verdict_on_tags(const dicom::Header& header) const;
 

@@ -1,22 +1,35 @@
 // The configurations below conf/ build pipelines of the real filters, and
 // conf/sluice.toml names every option that a filter knows.
+#include <algorithm>
 #include <filesystem>
+#include <sstream>
 
 #include <gtest/gtest.h>
 
 #include "filters/filters.h"
 #include "gateway/pipeline/pipeline.h"
 #include "tests/support/fixtures.h"
+#include "tests/support/lookup_file.h"
 
 namespace sluice {
 namespace {
 
 const std::string kFolder = SLUICE_CONF_FOLDER;
 
-TEST(ShippedConfiguration, BuildsAPipelineWithoutMistakes) {
+// The examples name files from the top of the sources.
+class ShippedConfiguration : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::current_path(kFolder + "/.."); }
+  void TearDown() override { std::filesystem::current_path(before_); }
+
+ private:
+  const std::filesystem::path before_ = std::filesystem::current_path();
+};
+
+TEST_F(ShippedConfiguration, BuildsAPipelineWithoutMistakes) {
   std::vector<std::string> files{kFolder + "/sluice.toml"};
   for (const auto& entry : std::filesystem::directory_iterator(kFolder + "/examples")) {
-    files.push_back(entry.path().string());
+    if (entry.path().extension() == ".toml") files.push_back(entry.path().string());
   }
   ASSERT_GE(files.size(), 5U);
   for (const std::string& file : files) {
@@ -28,7 +41,7 @@ TEST(ShippedConfiguration, BuildsAPipelineWithoutMistakes) {
   }
 }
 
-TEST(ShippedConfiguration, NamesEveryOptionOfEveryFilterInFileAndReadme) {
+TEST_F(ShippedConfiguration, NamesEveryOptionOfEveryFilterInFileAndReadme) {
   const std::string text = test::read_file(kFolder + "/sluice.toml");
   for (const FilterType& type : filter_types()) {
     const std::string heading = "type = \"" + std::string(type.type) + "\"";
@@ -38,7 +51,8 @@ TEST(ShippedConfiguration, NamesEveryOptionOfEveryFilterInFileAndReadme) {
     const std::string readme =
         test::read_file(kFolder + "/../filters/" + std::string(type.type) + "/README.md");
     config::Mistakes mistakes("options");
-    config::Table options = config::Table::parse("no_such_option = 1", mistakes);
+    config::Table options = config::Table::parse(
+        test::required_options(std::string(type.type)) + "no_such_option = 1", mistakes);
     (void)type.make(options, {"name", "key"});
     options.finish();
     ASSERT_EQ(mistakes.list().size(), 1U) << mistakes.text();
@@ -57,6 +71,27 @@ TEST(ShippedConfiguration, NamesEveryOptionOfEveryFilterInFileAndReadme) {
     }
     EXPECT_GE(found, 2) << message;
   }
+}
+
+// What is a comment only must not be wrong because nobody reads it.
+TEST_F(ShippedConfiguration, IsRightWithItsLookupInUse) {
+  std::istringstream lines(test::read_file(kFolder + "/sluice.toml"));
+  std::string text;
+  bool inside = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "# [[filter]]") inside = true;
+    if (!line.starts_with("#")) inside = false;
+    const bool is_entry = line == "# [[filter]]" || line.find(" = ") != std::string::npos;
+    if (line.starts_with("# file = ")) line = "# file = \"conf/examples/accessions.csv\"";
+    if (line.starts_with("# table = ")) continue;
+    text += (inside && is_entry ? line.substr(2) : line) + "\n";
+  }
+  config::Mistakes mistakes("sluice.toml");
+  const config::Config config = config::parse(text, mistakes);
+  EXPECT_TRUE(std::ranges::any_of(
+      config.filters, [](const config::FilterEntry& one) { return one.type == "lookup"; }));
+  const auto pipeline = Pipeline::build(config, filter_types(), "key", mistakes);
+  EXPECT_EQ(mistakes.text(), "");
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "gateway/dicom/character_set.h"
 #include "tests/support/filter_runner.h"
 
 namespace sluice::test {
@@ -207,14 +206,6 @@ TEST_F(MergeStudies, RefusesKeysAndAttributesThatCannotBe) {
                std::invalid_argument);
   EXPECT_THROW((void)make_filter("merge_studies", "attributes = \"SOPInstanceUID\""),
                std::invalid_argument);
-}
-
-TEST(CharacterSet, ConvertsOnlyWhatHasAForm) {
-  EXPECT_EQ(dicom::convert_text("plain", "ISO_IR 100", "ISO_IR 126"), "plain");
-  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 100"), "\xFC");
-  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 192"), "\xC3\xBC");
-  EXPECT_EQ(dicom::convert_text("\xFC", "ISO_IR 100", "ISO_IR 126"), std::nullopt);
-  EXPECT_EQ(dicom::convert_text("\xFC", "NO SUCH SET", "ISO_IR 192"), std::nullopt);
 }
 
 }  // namespace

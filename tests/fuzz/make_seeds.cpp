@@ -177,6 +177,7 @@ void write_configurations(const std::filesystem::path& root, const std::filesyst
   Folder configurations(root / "configuration");
   configurations.add_plain(test::read_file((conf / "sluice.toml").string()));
   for (const auto& entry : std::filesystem::directory_iterator(conf / "examples")) {
+    if (entry.path().extension() != ".toml") continue;
     configurations.add_plain(test::read_file(entry.path().string()));
   }
 }

@@ -76,6 +76,12 @@ class MemoryLedger : public Ledger {
   Result<std::vector<UidReplacement>> lookup(std::string_view /*uid*/) override {
     return std::vector<UidReplacement>();
   }
+  // What is found does not change in a run.
+  Result<std::string> value_as_of(std::string_view /*scope*/, std::string_view /*key*/,
+                                  const FoundValue& found, Time) override {
+    return found.value;
+  }
+  [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override { return {}; }
 
  private:

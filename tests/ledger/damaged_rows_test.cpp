@@ -213,5 +213,19 @@ PRAGMA user_version = 1)");
   EXPECT_THAT(faults_, IsEmpty());
 }
 
+TEST_F(DamagedLedger, TakesOverAFileOfVersion2) {
+  fill(*open(), 2);
+  change_file("DROP TABLE found_values; PRAGMA user_version = 2");
+  const auto ledger = open();
+  EXPECT_EQ(*ledger->series_number(numbered(1)), 10'000);
+  EXPECT_EQ(ledger->merged_study("merge", "key1", "1.5.1", study_of(9))->study_instance_uid,
+            "1.5.1");
+  EXPECT_EQ(*ledger->replacement("uids", "1.02.1", kLater), "1.2.1");
+  EXPECT_EQ(*ledger->value_as_of("lookup", "key", {"value", kLater}, kLater), "value");
+  EXPECT_TRUE(ledger->commit());
+  EXPECT_TRUE(check_ledger(path(), stop_));
+  EXPECT_THAT(faults_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace sluice

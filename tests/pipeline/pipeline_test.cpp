@@ -50,7 +50,7 @@ class Say : public Filter {
   std::string verdict_;
 };
 
-constexpr std::array<FilterType, 2> kTypes = {{
+constexpr std::array<FilterType, 3> kTypes = {{
     {"set",
      [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
        return std::make_unique<SetAttribute>(options.string("keyword", "StudyID"),
@@ -60,6 +60,11 @@ constexpr std::array<FilterType, 2> kTypes = {{
      [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
        return std::make_unique<Say>(options.string("verdict", "pass"));
      }},
+    {"asks",
+     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
+       return std::make_unique<Say>(options.required_string("verdict"));
+     },
+     false},
 }};
 
 constexpr const char* kStart = R"(
@@ -129,6 +134,11 @@ class NoLedger : public Ledger {
   Result<std::vector<UidReplacement>> lookup(std::string_view) override {
     return std::vector<UidReplacement>{};
   }
+  Result<std::string> value_as_of(std::string_view, std::string_view, const FoundValue& found,
+                                  Time) override {
+    return found.value;
+  }
+  [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override { return {}; }
 };
 
@@ -451,6 +461,21 @@ destinations = ["a"]
   EXPECT_NE(text.find("unknown type 'sya'"), std::string::npos) << text;
   EXPECT_NE(text.find("verdcit"), std::string::npos) << text;
   EXPECT_NE(text.find("no filter is called 'nobody'"), std::string::npos) << text;
+}
+
+TEST_F(PipelineTest, ATypeWithoutDefaultsNeedsATableOfItsOwn) {
+  build("[[route]]\nfilters = [\"asks\"]\ndestinations = [\"a\"]\n");
+  const std::string text = mistakes_.text();
+  EXPECT_EQ(mistakes_.list().size(), 1U) << text;
+  EXPECT_NE(text.find("filter type 'asks' has options without a default"), std::string::npos)
+      << text;
+}
+
+TEST_F(PipelineTest, ATypeWithoutDefaultsMayBearItsOwnName) {
+  build(
+      "[[filter]]\ntype = \"asks\"\nverdict = \"drop\"\n"
+      "[[route]]\nfilters = [\"asks\"]\ndestinations = [\"a\"]\n");
+  EXPECT_TRUE(std::holds_alternative<Drop>(decide().routes.at(0).verdict));
 }
 
 }  // namespace

@@ -170,6 +170,11 @@ class FakeLedger : public Ledger {
   Result<std::vector<UidReplacement>> lookup(std::string_view) override {
     return std::vector<UidReplacement>();
   }
+  Result<std::string> value_as_of(std::string_view, std::string_view, const FoundValue& found,
+                                  Time) override {
+    return found.value;
+  }
+  [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override {
     if (failing) return failure(ErrorCode::transient, "Out of resources: ledger");
     ++commits;
