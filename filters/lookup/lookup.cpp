@@ -76,6 +76,14 @@ class Lookup : public Filter {
     return set(instance, *values);
   }
 
+  FilterEffects effects() const override {
+    FilterEffects effects;
+    for (const ValueColumn& each : options_.set) {
+      effects.attributes.push_back(dicom::keyword(each.tag));
+    }
+    return effects;
+  }
+
  private:
   // Without padding, in UTF-8. By an attribute that comes twice with different values nobody
   // knows which one is meant.

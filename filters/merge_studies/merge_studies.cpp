@@ -52,6 +52,12 @@ class MergeStudies : public Filter {
     return Pass{};
   }
 
+  FilterEffects effects() const override {
+    FilterEffects effects{{"StudyInstanceUID"}, {}};
+    for (const Tag tag : options_.attributes) effects.attributes.push_back(dicom::keyword(tag));
+    return effects;
+  }
+
  private:
   // Every value of the key behind its length, so that no two keys read the same. Of an
   // attribute that comes twice with different values nobody knows which one is meant: to

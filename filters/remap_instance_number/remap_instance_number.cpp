@@ -49,6 +49,8 @@ class RemapInstanceNumber : public Filter {
     return give(instance, received, *number);
   }
 
+  FilterEffects effects() const override { return {{"InstanceNumber"}, {}}; }
+
  private:
   static std::string reason(NumberDefect defect) {
     return "Instance Number " + std::string(to_string(defect));

@@ -55,6 +55,8 @@ class RemapSeriesNumber : public Filter {
     return Pass{};
   }
 
+  FilterEffects effects() const override { return {{"SeriesNumber"}, {}}; }
+
  private:
   static std::string reason(NumberDefect defect) {
     return "Series Number " + std::string(to_string(defect));

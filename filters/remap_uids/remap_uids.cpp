@@ -39,6 +39,10 @@ class RemapUids : public Filter {
     return Pass{};
   }
 
+  FilterEffects effects() const override {
+    return {{"SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"}, {}};
+  }
+
  private:
   [[nodiscard]] virtual bool is_remapped(Tag tag) const = 0;
   // What a UID turns into: nothing (it stays), one, or two of which nobody knows the right one.

@@ -25,7 +25,7 @@ Vr Element::known_vr() const {
 
 std::optional<std::string_view> Header::value(ElementIndex index) const {
   const Element& element = elements_[index];
-  if (element.kept == kNotKept) return std::nullopt;
+  if (element.kept == kNotKept || element.is_item()) return std::nullopt;
   return std::string_view(values_).substr(element.kept, element.length);
 }
 
@@ -101,9 +101,7 @@ std::string Header::path(ElementIndex index) const {
     const Element& element = elements_[i];
     std::string step;
     if (element.is_item()) {
-      std::size_t number = 0;
-      for (ElementIndex k = element.parent + 1; k < i; k = after(k)) ++number;
-      step = "[" + std::to_string(number) + "]";
+      step = "[" + std::to_string(element.kept) + "]";
     } else {
       step = keyword(element.tag);
     }

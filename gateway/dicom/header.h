@@ -56,7 +56,8 @@ struct Element {
   bool written_as_un = false;      // a sequence that stands as UN (PS3.5 6.2.2 note 2)
   std::uint32_t length = 0;        // of the value, as encoded; may be kUndefinedLength
   ElementIndex parent = kRoot;     // an item's sequence, an element's item
-  std::uint32_t kept = kNotKept;   // where Header keeps the value; read it by Header::value()
+  std::uint32_t kept = kNotKept;   // where Header keeps the value; read it by Header::value().
+                                   // Of an item: how many stand before it
   std::uint64_t offset = 0;        // of the tag
   std::uint64_t end = 0;           // behind the value, delimiter included
 

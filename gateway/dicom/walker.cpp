@@ -276,6 +276,7 @@ Walker::Outcome Walker::add(const Field& field, std::uint64_t end) {
   element.parent = stack_.empty() ? kRoot : stack_.back().index;
   element.offset = position_;
   element.end = end;
+  if (element.is_item() && !stack_.empty()) element.kept = stack_.back().items++;
   return Outcome::consumed;
 }
 

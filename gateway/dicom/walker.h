@@ -52,6 +52,7 @@ class Walker {
     std::uint64_t offset = 0;
     std::uint64_t end = 0;        // its own, or that of what is around it
     std::size_t kept_before = 0;  // bytes of kept values when it was opened
+    std::uint32_t items = 0;      // so far
   };
 
   struct Field {

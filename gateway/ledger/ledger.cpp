@@ -1,41 +1,22 @@
-// Two locks. db_mutex_ guards the connection and is held while a decision is made and
-// while COMMIT waits for the disk. state_mutex_ guards caches and counters, and is held
-// for moments only, so that a slice of a known series never waits for the disk.
-// db_mutex_ is taken first.
-//
-// Decisions gather in one open transaction. Each has a number, the count of decisions
-// made; durable_ is the number up to which they are on disk. commit() looks at the
-// number reached when it was called and returns when durable_ has reached it, be it by
-// its own COMMIT or by that of a thread that was faster.
 #include "gateway/ledger/ledger.h"
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <exception>
-#include <map>
 #include <mutex>
-#include <thread>
 #include <utility>
 
-#include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/ledger/bounded_cache.h"
 #include "gateway/ledger/ledger_rows.h"
+#include "gateway/ledger/ledger_store.h"
 
 namespace sluice {
 namespace {
 
 using sqlite::Connection;
-using sqlite::Failure;
 
 constexpr std::size_t kCacheLimit = 100'000;
 // There are many, each asked for when it comes and soon after, when it goes; 5 MB of them.
 constexpr std::size_t kInstanceCacheLimit = 20'000;
-
-// A decision whose thread does not commit (its association broke) must not keep the
-// file locked against another gateway.
-constexpr std::chrono::milliseconds kLongestOpen{200};
 
 // Texts come from the network and may hold any separator, so lengths go before them.
 std::string key_of(std::initializer_list<std::string_view> parts) {
@@ -46,14 +27,6 @@ std::string key_of(std::initializer_list<std::string_view> parts) {
     key += part;
   }
   return key;
-}
-
-std::int64_t to_microseconds(Time time) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-}
-
-Error faulted_error() {
-  return {ErrorCode::transient, "ledger failed on an earlier write; its log says why"};
 }
 
 // What the file said when it was asked for the originals of a UID, up to a time.
@@ -70,49 +43,28 @@ struct Originals {
   }
 };
 
-// For each ledger the epoch in which this thread last asked for a decision.
-std::map<std::uint64_t, std::uint64_t>& epochs_seen() {
-  thread_local std::map<std::uint64_t, std::uint64_t> seen;
-  return seen;
-}
-
-std::uint64_t next_id() {
-  static std::atomic<std::uint64_t> last = 0;
-  return ++last;
-}
-
 // nullopt: the number that was asked for is another's.
 struct Number {
   std::optional<std::int32_t> value;
 };
 
-class SqliteLedger final : public Ledger {
+// That it is another's is looked up each time: the instance may yet come with one that is
+// free.
+bool lasts(const Number& number) {
+  return number.value.has_value();
+}
+
+class SqliteLedger final : public LedgerStore {
  public:
   // `last_recorded` is the latest time that stands in the file, `latest_value` that of a
   // value found outside.
   SqliteLedger(std::unique_ptr<Connection> db, std::int64_t last_recorded,
                std::int64_t latest_value, bool is_file, OnFault on_fault)
-      : on_fault_(std::move(on_fault)),
-        latest_value_at_opening_(latest_value),
-        db_(std::move(db)),
-        last_recorded_(last_recorded) {
-    if (is_file) thread_ = std::thread([this] { commit_what_is_left_open(); });
+      : LedgerStore(std::move(db), last_recorded, std::move(on_fault)),
+        latest_value_at_opening_(latest_value) {
+    if (is_file) begin_thread();
   }
-
-  ~SqliteLedger() override {
-    if (thread_.joinable()) {
-      {
-        const std::lock_guard lock(state_mutex_);
-        stopping_ = true;
-      }
-      decided_something_.notify_one();
-      thread_.join();
-    }
-    if (auto done = commit_without_exception(); !done) {
-      log::error("ledger closed with decisions not written", {{"error", done.error().message}});
-    }
-  }
-
+  ~SqliteLedger() override { close(); }
   SqliteLedger(const SqliteLedger&) = delete;
   SqliteLedger& operator=(const SqliteLedger&) = delete;
 
@@ -176,10 +128,7 @@ class SqliteLedger final : public Ledger {
     const auto answer = [&](const rows::FirstReplacement& first) {
       return first.recorded_at <= limit ? std::optional(first.after) : std::nullopt;
     };
-    {
-      const std::lock_guard lock(state_mutex_);
-      latest_asked_ = std::max(latest_asked_, limit);
-    }
+    note_asked(limit);
     if (auto known = find_in(replacements_, key)) return answer(*known);
     const std::lock_guard lock(db_mutex_);
     auto first = checked(rows::find_first_replacement(*db_, scope, before));
@@ -195,10 +144,7 @@ class SqliteLedger final : public Ledger {
                                              Time as_of) override {
     const std::string key = key_of({scope, after});
     const std::int64_t limit = to_microseconds(as_of);
-    {
-      const std::lock_guard lock(state_mutex_);
-      latest_asked_ = std::max(latest_asked_, limit);
-    }
+    note_asked(limit);
     // What was read of the file holds for the times up to the one it was read for: what is
     // recorded since is later.
     if (auto known = find_in(originals_, key); known && limit <= known->as_of) {
@@ -257,108 +203,7 @@ class SqliteLedger final : public Ledger {
         std::chrono::microseconds(latest_value_at_opening_)));
   }
 
-  Result<void> commit() override {
-    std::uint64_t wanted = 0;
-    std::uint64_t epoch = 0;
-    {
-      const std::lock_guard lock(state_mutex_);
-      const auto seen = epochs_seen().extract(id_);
-      epoch = seen.empty() ? epoch_ : seen.mapped();
-      wanted = decided_;
-      if (is_settled(wanted, epoch)) return settled(epoch);
-    }
-    const std::lock_guard lock(db_mutex_);
-    {
-      const std::lock_guard state(state_mutex_);
-      if (is_settled(wanted, epoch)) return settled(epoch);
-    }
-    static const Histogram took("sluice_sync_seconds", {{"what", "ledger commit"}});
-    const auto begun = std::chrono::steady_clock::now();
-    if (auto committed = run("COMMIT"); !committed) return committed;
-    took.observe(std::chrono::steady_clock::now() - begun);
-    const std::lock_guard state(state_mutex_);
-    durable_ = decided_;
-    return {};
-  }
-
  private:
-  [[nodiscard]] bool is_settled(std::uint64_t wanted, std::uint64_t epoch) const {
-    return epoch != epoch_ || durable_ >= wanted;
-  }
-
-  // Whether the ledger is faulted does not matter: decisions that are not durable were
-  // taken back then, and whoever saw one is of an earlier epoch.
-  [[nodiscard]] Result<void> settled(std::uint64_t epoch) const {
-    if (epoch != epoch_) {
-      return failure(ErrorCode::transient, "ledger could not write a decision, send again later");
-    }
-    return {};
-  }
-
-  // Also notes that this thread depends on what the cache says.
-  template <typename Value>
-  std::optional<Value> find_in(const BoundedCache<Value>& cache, const std::string& key) {
-    const std::lock_guard lock(state_mutex_);
-    epochs_seen().try_emplace(id_, epoch_);
-    const Value* found = cache.find(key);
-    return found == nullptr ? std::nullopt : std::optional(*found);
-  }
-
-  // With db_mutex_ held. A file that is damaged, or that the disk does not give (SQLite says
-  // the same of both), is the store's trouble and not the instance's: it must be neither
-  // refused nor held for it.
-  template <typename Value>
-  Result<Value> checked(Result<Value> answer) {
-    if (answer || answer.error().code != ErrorCode::corrupt) return answer;
-    if (!is_faulted()) take_back(answer.error());
-    return failure(ErrorCode::transient, answer.error().message);
-  }
-
-  // With db_mutex_ held: what stands in the file, else a new decision. Looks again after
-  // BEGIN, since another process may have decided meanwhile.
-  template <typename Value, typename Find, typename Make>
-  Result<Value> decide(BoundedCache<Value>& cache, const std::string& key, const Find& find,
-                       const Make& make) {
-    bool begun = false;
-    for (;;) {
-      auto found = checked(find());
-      if (found && !*found && is_faulted()) found = tl::unexpected(faulted_error());
-      if (!found || *found) {
-        if (begun) db_->roll_back();  // nothing was decided in it
-        if (!found) return tl::unexpected(found.error());
-        const std::lock_guard lock(state_mutex_);
-        if (is_lasting(**found)) cache.set(key, **found);
-        return **found;
-      }
-      if (db_->in_transaction()) break;
-      if (auto done = run("BEGIN IMMEDIATE"); !done) return tl::unexpected(done.error());
-      begun = true;
-    }
-    db_->clear_failure();
-    auto made = make();
-    if (!made) {
-      if (db_->last_failure() != Failure::none) {
-        take_back(made.error());
-      } else if (begun) {
-        db_->roll_back();
-      }
-      return checked(std::move(made));
-    }
-    const std::lock_guard lock(state_mutex_);
-    ++decided_;
-    decided_something_.notify_one();
-    cache.set(key, *made);
-    return made;
-  }
-
-  // That a number is another's is looked up each time: the instance may yet come with one
-  // that is free.
-  static bool is_lasting(const Number& number) { return number.value.has_value(); }
-  template <typename Value>
-  static bool is_lasting(const Value& /*value*/) {
-    return true;
-  }
-
   Result<bool> insert_uid(std::string_view scope, std::string_view before, std::string_view after,
                           std::string_view reason) {
     const UidReplacement replacement{
@@ -438,40 +283,8 @@ class SqliteLedger final : public Ledger {
     return **free;
   }
 
-  // Never goes back, over restarts neither, nor behind a time that replacement() or originals()
-  // was asked for: an instance that was told "not replaced" is told so again when it is sent.
-  std::int64_t next_record_time() {
-    const std::lock_guard lock(state_mutex_);
-    const std::int64_t now = to_microseconds(std::chrono::system_clock::now());
-    last_recorded_ = std::max({now, last_recorded_ + 1, latest_asked_ + 1});
-    return last_recorded_;
-  }
-
-  // BEGIN or COMMIT.
-  Result<void> run(std::string_view sql) {
-    db_->clear_failure();
-    auto done = db_->run(sql);
-    if (!done) take_back(done.error());
-    return done;
-  }
-
-  // Ends the open transaction after an error. Threads that saw its decisions learn by
-  // the epoch, at their commit(), that these do not hold.
-  void take_back(const Error& error) {
-    const Failure why = db_->last_failure();
-    db_->roll_back();
+  void forget_decisions() override {
     first_free_.clear();
-    const bool passes = why == Failure::full || why == Failure::busy;
-    forget_what_is_not_durable(!passes);
-    count("sluice_ledger_errors_total", {{"reason", why == Failure::full   ? "disk full"
-                                                    : why == Failure::busy ? "locked"
-                                                                           : "fault"}});
-    log::error("ledger failed", {{"error", error.message}});
-    if (!passes && on_fault_) on_fault_("ledger: " + error.message);
-  }
-
-  void forget_what_is_not_durable(bool fault) {
-    const std::lock_guard lock(state_mutex_);
     numbers_.clear();
     instance_numbers_.clear();
     studies_.clear();
@@ -480,53 +293,10 @@ class SqliteLedger final : public Ledger {
     replaces_.clear();
     originals_.clear();
     values_.clear();
-    if (durable_ != decided_) ++epoch_;
-    durable_ = decided_;
-    faulted_ = faulted_ || fault;
   }
 
-  [[nodiscard]] bool is_faulted() const {
-    const std::lock_guard lock(state_mutex_);
-    return faulted_;
-  }
-
-  void commit_what_is_left_open() {
-    std::unique_lock lock(state_mutex_);
-    while (!stopping_) {
-      decided_something_.wait(lock, [this] { return stopping_ || durable_ != decided_; });
-      decided_something_.wait_for(lock, kLongestOpen, [this] { return stopping_; });
-      if (durable_ == decided_) continue;
-      lock.unlock();
-      // A failure is told to the threads that depend on it, and logged.
-      (void)commit_without_exception();
-      lock.lock();
-    }
-  }
-
-  // For the thread and the destructor, out of which no exception may come. What is left
-  // open then is tried again, or was never said to be durable.
-  Result<void> commit_without_exception() noexcept {
-    try {
-      return commit();
-    } catch (const std::exception&) {
-      try {
-        log::error("ledger not committed", {{"error", "no memory"}});
-      } catch (const std::exception&) {
-        return {};  // not even for a log line
-      }
-      return {};
-    }
-  }
-
-  const std::uint64_t id_ = next_id();
-  const OnFault on_fault_;
   const std::int64_t latest_value_at_opening_;
-
-  std::mutex db_mutex_;
-  std::unique_ptr<Connection> db_;
-  BoundedCache<std::int32_t> first_free_{kCacheLimit};
-
-  mutable std::mutex state_mutex_;
+  BoundedCache<std::int32_t> first_free_{kCacheLimit};  // under db_mutex_
   BoundedCache<Number> numbers_{kCacheLimit};
   BoundedCache<Number> instance_numbers_{kInstanceCacheLimit};
   BoundedCache<MergedStudy> studies_{kCacheLimit};
@@ -535,15 +305,6 @@ class SqliteLedger final : public Ledger {
   BoundedCache<bool> replaces_{kCacheLimit};
   BoundedCache<Originals> originals_{kCacheLimit};
   BoundedCache<rows::RememberedValue> values_{kCacheLimit};  // the latest of each key
-  std::uint64_t decided_ = 0;
-  std::uint64_t durable_ = 0;
-  std::uint64_t epoch_ = 0;  // grows when decisions are taken back
-  std::int64_t last_recorded_ = 0;
-  std::int64_t latest_asked_ = 0;
-  bool faulted_ = false;
-  bool stopping_ = false;
-  std::condition_variable decided_something_;
-  std::thread thread_;
 };
 
 Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool is_file,
