@@ -195,6 +195,11 @@ int run(int argc, char** argv) {
   add_common(*serve, arguments, false);
   serve->callback([&] { exit_code = command::serve(arguments.config); });
 
+  CLI::App* reload = app.add_subcommand(
+      "reload", "the running gateway goes by its changed configuration, or says why not");
+  add_common(*reload, arguments);
+  reload->callback([&] { exit_code = command::reload(arguments.config, arguments.json); });
+
   add_check(app, arguments, exit_code);
   add_explain(app, arguments, exit_code);
   add_queue(app, arguments, exit_code);

@@ -103,6 +103,10 @@ void configure(Level level, Format format) {
   }
 }
 
+void set_level(Level level) {
+  logger().set_level(to_spdlog(level));
+}
+
 bool enabled(Level level) {
   return logger().should_log(to_spdlog(level));
 }

@@ -52,6 +52,9 @@ using Fields = std::initializer_list<Field>;
 // Called once before other threads start; until then: info, human.
 void configure(Level level, Format format);
 
+// At any time, from any thread.
+void set_level(Level level);
+
 [[nodiscard]] bool enabled(Level level);
 
 void debug(std::string_view message, Fields fields = {});

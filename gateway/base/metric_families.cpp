@@ -55,6 +55,8 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
     {"sluice_received_total", Kind::counter, "C-STORE requests by outcome"},
     {"sluice_rejections_not_listed_total", Kind::counter,
      "Rejections that the queue had no room to list"},
+    {"sluice_reloads_total", Kind::counter,
+     "Attempts to go by a changed configuration, and what came of them"},
     {"sluice_security_alerts_total", Kind::counter, "Peers turned away, or that turned us away"},
     {"sluice_spool_errors_total", Kind::counter, "Instances that the spool did not take"},
     {"sluice_sync_seconds", Kind::histogram, "How long the disk took to have it"},

@@ -6,6 +6,7 @@
 #include "gateway/base/log.h"
 #include "gateway/command/certificates.h"
 #include "gateway/command/command.h"
+#include "gateway/command/mistakes_json.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/trial_text.h"
 #include "gateway/deliver/trial.h"
@@ -13,15 +14,6 @@
 namespace sluice::command {
 
 namespace {
-
-nlohmann::json as_json(std::vector<config::Mistake> list) {
-  nlohmann::json array = nlohmann::json::array();
-  std::ranges::stable_sort(list, {}, &config::Mistake::line);
-  for (const config::Mistake& mistake : list) {
-    array.push_back({{"line", mistake.line}, {"message", mistake.message}});
-  }
-  return array;
-}
 
 bool is_wanted(const config::Destination& destination, const CheckOptions& options) {
   return options.destinations.empty() ||

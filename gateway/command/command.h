@@ -20,6 +20,10 @@ inline constexpr int kFailed = 4;    // a file, database, port or destination co
 // Receives, repairs, keeps and delivers until SIGTERM or SIGINT.
 [[nodiscard]] int serve(const std::string& config_file);
 
+// Has the gateway of this file's data_dir read its configuration again, and waits until it goes
+// by it. kMistakes: there are some, and nothing has changed; kNotFound: no gateway runs.
+[[nodiscard]] int reload(const std::string& config_file, bool json);
+
 struct CheckOptions {
   bool json = false;
   bool connect = false;

@@ -34,11 +34,17 @@ void report(std::string_view message, const std::vector<std::string>& ids) {
   log::error(message, {{"count", ids.size()}, {"first", named}});
 }
 
+std::vector<std::string> names_of_destinations(const config::Config& config) {
+  std::vector<std::string> names;
+  for (const config::Destination& each : config.destinations) names.push_back(each.name);
+  return names;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
-    Setup setup, std::vector<net::InheritedSocket> inherited) {
-  std::unique_ptr<RunningGateway> gateway(new RunningGateway(std::move(setup)));
+    std::shared_ptr<const Setup> setup, std::vector<net::InheritedSocket> inherited) {
+  std::unique_ptr<RunningGateway> gateway(new RunningGateway(setup));
   if (const auto opened = gateway->open_stores(); !opened) return tl::unexpected(opened.error());
   gateway->report_differences();
   if (const auto opened = gateway->open_audit(); !opened) return tl::unexpected(opened.error());
@@ -56,7 +62,7 @@ Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
 Result<void> RunningGateway::open_stores() {
   auto opened = try_to_open_stores();
   if (!opened && opened.error().code == ErrorCode::transient &&
-      DiskReserve::give_back_of(queue_file(setup_.config))) {
+      DiskReserve::give_back_of(queue_file(current_.get()->config))) {
     opened = try_to_open_stores();
   }
   return opened;
@@ -66,9 +72,10 @@ Result<void> RunningGateway::try_to_open_stores() {
   queue_.reset();
   ledger_.reset();
   spool_.reset();
-  const config::Gateway& gateway = setup_.config.gateway;
+  const auto setup = current_.get();
+  const config::Gateway& gateway = setup->config.gateway;
   const auto on_fault = [this](const std::string& reason) { fault(reason); };
-  auto spool = Spool::open(spool_folder(setup_.config),
+  auto spool = Spool::open(spool_folder(setup->config),
                            {.min_free_space = gateway.min_free_space, .on_fault = on_fault});
   if (!spool) return tl::unexpected(spool.error());
   spool_ = std::move(*spool);
@@ -79,14 +86,14 @@ Result<void> RunningGateway::try_to_open_stores() {
                 {"advice", "check disk and file system, then `sluice fault clear`, then restart"}});
   }
   // Before the queue, which takes its reserve at once.
-  auto ledger = open_ledger(ledger_file(setup_.config), on_fault);
+  auto ledger = open_ledger(ledger_file(setup->config), on_fault);
   if (!ledger) return tl::unexpected(ledger.error());
   ledger_ = std::move(*ledger);
   Queue::Hooks hooks;
   hooks.before_commit = [this] { return spool_->sync_directory(); };
   hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
   hooks.faulted = on_fault;
-  auto queue = Queue::open(queue_file(setup_.config), std::move(hooks));
+  auto queue = Queue::open(queue_file(setup->config), std::move(hooks));
   if (!queue) return tl::unexpected(queue.error());
   queue_ = std::move(*queue);
   return {};
@@ -97,7 +104,7 @@ Result<void> RunningGateway::try_to_open_stores() {
 void RunningGateway::fault(const std::string& reason) noexcept {
   if (faulted_.exchange(true)) return;
   spool_->distrust();
-  write_fault(setup_.config.gateway.data_dir, reason);
+  write_fault(data_dir_, reason);
 }
 
 RunningGateway::~RunningGateway() {
@@ -110,8 +117,9 @@ RunningGateway::~RunningGateway() {
 void RunningGateway::check_databases() noexcept try {
   // Of this thread, in Linux. Images come first; if it fails, they have to share.
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, 19));
-  for (const auto& sound : {check_queue(queue_file(setup_.config), stopping_),
-                            check_ledger(ledger_file(setup_.config), stopping_)}) {
+  const auto setup = current_.get();
+  for (const auto& sound : {check_queue(queue_file(setup->config), stopping_),
+                            check_ledger(ledger_file(setup->config), stopping_)}) {
     if (sound) continue;
     if (sound.error().code == ErrorCode::corrupt) {
       fault(sound.error().message);
@@ -150,16 +158,17 @@ void RunningGateway::report_differences() const {
       "database was replaced; send it with dcmsend, or remove it",
       without_row);
   check_sums(*queue_);
-  log::info("stores opened",
-            {{"data_dir", setup_.config.gateway.data_dir}, {"waiting", unfinished->size()}});
+  log::info("stores opened", {{"data_dir", data_dir_}, {"waiting", unfinished->size()}});
 }
 
 Result<void> RunningGateway::open_audit() {
-  if (setup_.config.audit.destinations.empty()) return {};
-  const audit::Self self = audit::self_of(setup_.config);
-  const audit::Source source = audit::source_of(setup_.config);
+  const auto setup = current_.get();
+  const config::Config& config = setup->config;
+  if (config.audit.destinations.empty()) return {};
+  const audit::Self self = audit::self_of(config);
+  const audit::Source source = audit::source_of(config);
   auto trail = audit::Trail::open(
-      audit_file(setup_.config), setup_.config.audit,
+      audit_file(config), config.audit,
       [self, source](std::uint64_t count, const std::string& reason) {
         return audit::message_of(
             audit::messages_lost(self, count, reason, std::chrono::system_clock::now()), self,
@@ -172,12 +181,11 @@ Result<void> RunningGateway::open_audit() {
 }
 
 Result<void> RunningGateway::start_network(std::vector<net::InheritedSocket> inherited) {
-  dispatcher_ = std::make_unique<Dispatcher>(setup_.config, *spool_, *queue_, *ledger_,
-                                             *setup_.pipeline, recorder_.get());
-  server_ =
-      std::make_unique<Server>(setup_.config, Services{*spool_, *queue_, *ledger_, *setup_.pipeline,
-                                                       audit::security_alerts(recorder_.get()),
-                                                       recorder_.get(), dispatcher_.get()});
+  dispatcher_ = std::make_unique<Dispatcher>(current_, *spool_, *queue_, *ledger_, recorder_.get());
+  server_ = std::make_unique<Server>(
+      current_.get(),
+      Server::Parts{*spool_, *queue_, *ledger_, audit::security_alerts(recorder_.get()),
+                    recorder_.get(), dispatcher_.get()});
   if (auto started = server_->start(std::move(inherited)); !started) return started;
   dispatcher_->start();
   checking_ = std::thread([this] { check_databases(); });
@@ -189,13 +197,13 @@ Result<void> RunningGateway::show_metrics() {
   set_gauge("sluice_build_info", {{"version", SLUICE_VERSION}}, 1);
   set_gauge("process_start_time_seconds", {},
             std::chrono::duration<double>(system_clock::now().time_since_epoch()).count());
-  if (!setup_.config.metrics) return {};
-  std::vector<std::string> names;
-  for (const config::Destination& each : setup_.config.destinations) names.push_back(each.name);
-  auto gauges = metrics::QueueGauges::open(queue_file(setup_.config), std::move(names));
+  const auto setup = current_.get();
+  if (!setup->config.metrics) return {};
+  auto gauges =
+      metrics::QueueGauges::open(queue_file(setup->config), names_of_destinations(setup->config));
   if (!gauges) return tl::unexpected(gauges.error());
   queue_gauges_ = std::move(*gauges);
-  auto endpoint = metrics::Endpoint::start(*setup_.config.metrics, [this] { return trouble(); });
+  auto endpoint = metrics::Endpoint::start(*setup->config.metrics, [this] { return trouble(); });
   if (!endpoint) return tl::unexpected(endpoint.error());
   endpoint_ = std::move(*endpoint);
   return {};
@@ -204,7 +212,7 @@ Result<void> RunningGateway::show_metrics() {
 // Why nothing is accepted; "": it is. From the endpoint's thread.
 std::string RunningGateway::trouble() const {
   if (draining_) return "draining: the gateway is about to end";
-  if (const auto fault = read_fault(setup_.config.gateway.data_dir)) {
+  if (const auto fault = read_fault(data_dir_)) {
     return "storage faulted: " + *fault;
   }
   if (!spool_->is_faulted() && !queue_->is_faulted()) return "";
@@ -215,9 +223,8 @@ std::string RunningGateway::trouble() const {
 void RunningGateway::tell_fault() {
   if (!recorder_) return;
   if (faulted_ && !std::exchange(fault_told_, true)) {
-    const std::string& data_dir = setup_.config.gateway.data_dir;
-    recorder_->storage_failed("file://" + std::filesystem::absolute(data_dir).string(),
-                              read_fault(data_dir).value_or("storage failed"));
+    recorder_->storage_failed("file://" + std::filesystem::absolute(data_dir_).string(),
+                              read_fault(data_dir_).value_or("storage failed"));
   }
   recorder_->keep_house();
 }
@@ -234,13 +241,14 @@ void RunningGateway::keep_house() {
       last = entry.instance.id;
     }
   }
+  dispatcher_->keep_house();
   age_watch_.look(*queue_);
   certificates_.look();
   const auto now = std::chrono::steady_clock::now();
   if (now - last_forgetting_ < kForgettingInterval) return;
   last_forgetting_ = now;
-  const auto forgotten =
-      queue_->forget_before(std::chrono::system_clock::now() - setup_.config.gateway.history);
+  const auto forgotten = queue_->forget_before(std::chrono::system_clock::now() -
+                                               current_.get()->config.gateway.history);
   check_sums(*queue_);
   if (!forgotten) {
     log::error("old history stays", {{"reason", forgotten.error().message}});
@@ -249,12 +257,32 @@ void RunningGateway::keep_house() {
   }
 }
 
+// All that can fail comes first, and the ports last. Then what sends goes by the new one before
+// anything new is received, so that no destination of it is missed.
+Result<void> RunningGateway::reload(const std::shared_ptr<const Setup>& next) {
+  const config::Config& config = next->config;
+  Dispatcher::Change lanes = dispatcher_->prepare(*next);
+  auto server = server_->prepare(next);
+  if (!server) return tl::unexpected(server.error());
+  log::set_level(config.gateway.log_level);
+  spool_->set_min_free_space(config.gateway.min_free_space);
+  current_.set(next);
+  dispatcher_->apply(std::move(lanes));
+  server_->apply(std::move(*server));
+  age_watch_.use(config.gateway);
+  certificates_ = CertificateWatch(config);
+  if (queue_gauges_) queue_gauges_->set_destinations(names_of_destinations(config));
+  return {};
+}
+
 void RunningGateway::route_anew(const QueueEntry& entry) {
+  const auto setup = current_.get();
+  const config::Gateway& gateway = setup->config.gateway;
   const auto routed = [&]() -> Result<void> {
     const auto header = read_header(*spool_, entry.instance);
     if (!header) return tl::unexpected(header.error());
     const Provenance provenance = provenance_of(entry.instance);
-    auto decision = setup_.pipeline->decide(provenance, *header, *ledger_);
+    auto decision = setup->pipeline->decide(provenance, *header, *ledger_);
     if (!decision) return tl::unexpected(decision.error());
     // It was acknowledged: what would be refused today rests where it is.
     for (RouteDecision& route : decision->routes) {
@@ -262,12 +290,11 @@ void RunningGateway::route_anew(const QueueEntry& entry) {
         route.verdict = Quarantine{"rejected: " + reject->reason};
       }
     }
-    const bool drop = setup_.config.gateway.unrouted == "drop";
+    const bool drop = gateway.unrouted == "drop";
     if (auto durable = ledger_->commit(); !durable) return durable;
     SameUidRules rules;
-    rules.other_bytes =
-        parse_other_bytes(setup_.config.gateway.other_bytes).value_or(OtherBytes::quarantine);
-    rules.new_uid = setup_.pipeline->uid_for_other_bytes(entry.instance.sop_instance_uid,
+    rules.other_bytes = parse_other_bytes(gateway.other_bytes).value_or(OtherBytes::quarantine);
+    rules.new_uid = setup->pipeline->uid_for_other_bytes(entry.instance.sop_instance_uid,
                                                          entry.instance.digest);
     return queue_->reroute(entry.instance.id, delivery_rows(provenance, *decision, drop), rules);
   }();
@@ -281,7 +308,8 @@ void RunningGateway::route_anew(const QueueEntry& entry) {
 
 bool RunningGateway::stop() {
   draining_ = true;
-  const auto deadline = std::chrono::steady_clock::now() + setup_.config.gateway.drain_timeout;
+  const auto deadline =
+      std::chrono::steady_clock::now() + current_.get()->config.gateway.drain_timeout;
   const auto left = [&] {
     return std::max(std::chrono::milliseconds(0),
                     std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -2,6 +2,7 @@
 //
 //   auto gateway = RunningGateway::start(setup);
 //   while (no signal) gateway->keep_house();
+//   gateway->reload(next_setup);          // when a person wants it
 //   gateway->stop();
 //
 // One thread calls it.
@@ -37,7 +38,7 @@ class RunningGateway {
   // `inherited`: sockets of the service manager. Errors: configuration, transient or
   // corrupt, with path or port and what to do.
   [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(
-      Setup setup, std::vector<net::InheritedSocket> inherited);
+      std::shared_ptr<const Setup> setup, std::vector<net::InheritedSocket> inherited);
 
   // In the order of the listeners; port 0 was replaced by the real one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return server_->ports(); }
@@ -51,14 +52,22 @@ class RunningGateway {
   // trail that storage failed. Every half second or so.
   void keep_house();
 
+  // Another configuration, checked and with the same for all that a start alone can change,
+  // takes the place of the present one: at once and whole, or not at all. Errors:
+  // configuration: a port or certificate that cannot be used.
+  [[nodiscard]] Result<void> reload(const std::shared_ptr<const Setup>& next);
+
   // No new associations; running instances may finish until drain_timeout. False when
   // something still hung then: the process should end without waiting for it, which
   // loses nothing.
   [[nodiscard]] bool stop();
 
  private:
-  explicit RunningGateway(Setup setup)
-      : setup_(std::move(setup)), age_watch_(setup_.config.gateway), certificates_(setup_.config) {}
+  explicit RunningGateway(const std::shared_ptr<const Setup>& setup)
+      : current_(setup),
+        data_dir_(setup->config.gateway.data_dir),
+        age_watch_(setup->config.gateway),
+        certificates_(setup->config) {}
   [[nodiscard]] Result<void> open_stores();
   [[nodiscard]] Result<void> try_to_open_stores();
   void fault(const std::string& reason) noexcept;
@@ -71,7 +80,8 @@ class RunningGateway {
   void tell_fault();
   void route_anew(const QueueEntry& entry);
 
-  Setup setup_;
+  CurrentSetup current_;
+  const std::string data_dir_;
   std::atomic<bool> faulted_ = false;
   bool fault_told_ = false;  // to the audit trail
   AgeWatch age_watch_;

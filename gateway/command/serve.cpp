@@ -1,19 +1,24 @@
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gateway/base/log.h"
 #include "gateway/command/certificates.h"
 #include "gateway/command/command.h"
 #include "gateway/command/gateway.h"
+#include "gateway/command/reload.h"
 #include "gateway/command/service_manager.h"
 #include "gateway/command/setup.h"
 #include "gateway/command/site_key.h"
@@ -23,7 +28,7 @@
 namespace sluice::command {
 namespace {
 
-constexpr long kHousekeepingNanoseconds = 500'000'000;
+constexpr int kHousekeepingMilliseconds = 500;
 
 // Patient data lives below it: for its owner only, unless it was made otherwise.
 Result<void> make_data_dir(const std::string& path) {
@@ -57,11 +62,12 @@ void raise_descriptor_limit(const config::Config& config) {
   }
 }
 
-sigset_t ending_signals() {
+sigset_t awaited_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   return signals;
 }
 
@@ -80,15 +86,27 @@ bool check_at_start(const std::string& config_file, const Setup& setup) {
   return true;
 }
 
-// Keeps house until SIGTERM or SIGINT.
-void run(RunningGateway& gateway, const sigset_t& signals) {
-  const timespec pause{0, kHousekeepingNanoseconds};
+// The signal that came; 0: none.
+int take_signal(const FileDescriptor& signals) {
+  signalfd_siginfo taken{};
+  const ssize_t length = ::read(signals.get(), &taken, sizeof taken);
+  return length == sizeof taken ? static_cast<int>(taken.ssi_signo) : 0;
+}
+
+// Keeps house until SIGTERM or SIGINT; reloads for SIGHUP, and for whoever asks at the socket.
+void run(RunningGateway& gateway, Reloader& reloader, const FileDescriptor& signals,
+         const ReloadSocket& asked) {
   for (;;) {
-    const int signal = sigtimedwait(&signals, nullptr, &pause);
-    if (signal > 0) {
+    std::array<pollfd, 2> waiting{{{signals.get(), POLLIN, 0}, {asked.descriptor(), POLLIN, 0}}};
+    const bool is_called = ::poll(waiting.data(), waiting.size(), kHousekeepingMilliseconds) > 0;
+    const int signal = is_called && waiting[0].revents != 0 ? take_signal(signals) : 0;
+    if (signal == SIGTERM || signal == SIGINT) {
       log::info("stopping", {{"signal", strsignal(signal)}});
       return;
     }
+    if (signal == SIGHUP) static_cast<void>(reloader.reload());
+    if (is_called && waiting[1].revents != 0) asked.serve(reloader);
+    if (is_called) raise_descriptor_limit(reloader.config());
     gateway.keep_house();
   }
 }
@@ -102,8 +120,10 @@ int serve(const std::string& config_file) {
   auto inherited = net::take_inherited_sockets();
   if (!inherited) return fail(inherited.error().message);
   // Before any thread starts, so that all inherit it and the signal comes here.
-  const sigset_t signals = ending_signals();
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const sigset_t awaited = awaited_signals();
+  pthread_sigmask(SIG_BLOCK, &awaited, nullptr);
+  const FileDescriptor signals(::signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals.is_valid()) return fail("no signals: " + std::string(std::strerror(errno)));
   const auto config = load_config_or_print(config_file);
   if (!config) return kMistakes;
   log::configure(config->gateway.log_level, config->gateway.log_format);
@@ -113,12 +133,18 @@ int serve(const std::string& config_file) {
   }
   const auto key = read_or_make_site_key(config->gateway.data_dir);
   if (!key) return fail(key.error().message);
-  auto setup = load_or_print(config_file, *key);
-  if (!setup || !check_at_start(config_file, *setup)) return kMistakes;
-  auto gateway = RunningGateway::start(std::move(*setup), std::move(*inherited));
+  auto loaded = load_or_print(config_file, *key);
+  if (!loaded || !check_at_start(config_file, *loaded)) return kMistakes;
+  const std::string data_dir = loaded->config.gateway.data_dir;
+  // Nothing may hold it here: it ends when the last that goes by it has.
+  auto setup = std::make_shared<const Setup>(std::move(*loaded));
+  auto gateway = RunningGateway::start(setup, std::move(*inherited));
   if (!gateway) return fail(gateway.error().message);
+  const auto asked = ReloadSocket::open(data_dir);
+  if (!asked) return fail(asked.error().message);
+  Reloader reloader(**gateway, config_file, *key, std::move(setup));
   manager.tell("READY=1");
-  run(**gateway, signals);
+  run(**gateway, reloader, signals, *asked);
   manager.tell("STOPPING=1");
   if (!(*gateway)->stop()) {
     log::warning("a destination hangs; ended without waiting for it");

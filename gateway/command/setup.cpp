@@ -28,7 +28,7 @@ void check_transfer_syntaxes(const config::Config& config, config::Mistakes& mis
 
 Setup load(const std::string& config_file, const std::string& site_key) {
   Setup setup;
-  setup.mistakes = std::make_unique<config::Mistakes>(config_file);
+  setup.mistakes = std::make_shared<config::Mistakes>(config_file);
   if (const auto dictionary = dicom::check_dictionary(); !dictionary) {
     setup.mistakes->add(0, dictionary.error().message);
   }

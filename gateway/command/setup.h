@@ -8,15 +8,9 @@
 #include <vector>
 
 #include "gateway/config/config.h"
-#include "gateway/pipeline/pipeline.h"
+#include "gateway/pipeline/setup.h"
 
 namespace sluice::command {
-
-struct Setup {
-  std::unique_ptr<config::Mistakes> mistakes;  // the tables in `config` refer to it
-  config::Config config;
-  std::unique_ptr<Pipeline> pipeline;
-};
 
 // Reads and builds everything. `mistakes` tells whether it is usable.
 [[nodiscard]] Setup load(const std::string& config_file, const std::string& site_key);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <tuple>
 
 #include "gateway/config/tables.h"
 
@@ -43,6 +44,14 @@ std::vector<Table> read_required_tables(Table& root, std::string_view key,
 }
 
 }  // namespace
+
+bool Tls::operator==(const Tls& other) const {
+  const auto all = [](const Tls& tls) {
+    return std::tie(tls.certificate, tls.key, tls.ca, tls.crl, tls.client_certificate,
+                    tls.ae_titles, tls.name);
+  };
+  return all(*this) == all(other);
+}
 
 Config parse(std::string_view toml, Mistakes& mistakes) {
   Config config;

@@ -63,6 +63,7 @@ struct Tls {
     std::string certificate;             // a name in it, in small letters, or "sha256:" and
                                          // 64 small hexadecimal digits
     std::vector<std::string> ae_titles;  // "*": any
+    bool operator==(const Holder&) const = default;
   };
 
   std::string certificate;                  // first its own, then those that lead to its CA
@@ -73,6 +74,9 @@ struct Tls {
   std::vector<Holder> ae_titles;            // listener; empty: not bound
   std::string name;                         // destination: in its certificate; "": the host
   std::map<std::string, int> lines;         // where each of these keys, and "", the table, stands
+
+  // Wherever it stands in the file.
+  bool operator==(const Tls& other) const;
 };
 
 struct Listener {
@@ -118,6 +122,8 @@ struct Destination {
   milliseconds retry_max{300'000};
   int max_failures = 3;    // of one instance, by the PACS's refusal; then held
   std::optional<Tls> tls;  // dicoms
+
+  bool operator==(const Destination&) const = default;
 };
 
 // What is true of an instance when its sender is told that it was stored.
@@ -148,6 +154,8 @@ struct AuditDestination {
   milliseconds retry_min{1'000};  // back-off, doubled with jitter
   milliseconds retry_max{60'000};
   std::optional<Tls> tls;  // syslogs
+
+  bool operator==(const AuditDestination&) const = default;
 };
 
 struct Audit {
@@ -155,12 +163,16 @@ struct Audit {
   std::string source_id;                       // AuditSourceID; "": the host name
   std::string site_id;                         // AuditEnterpriseSiteID; "": none
   std::uint64_t max_size = 256ULL << 20U;      // of what waits on disk
+
+  bool operator==(const Audit&) const = default;
 };
 
 // [metrics]: where counters are shown over HTTP; see gateway/metrics/endpoint.h.
 struct Metrics {
   std::string address = "127.0.0.1";
   std::uint16_t port = 9464;
+
+  bool operator==(const Metrics&) const = default;
 };
 
 struct Config {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gateway/base/log.h"
@@ -17,6 +20,17 @@ using std::chrono::steady_clock;
 constexpr milliseconds kGrace{2000};  // for interrupted workers to end
 constexpr milliseconds kInterruptInterval{50};
 
+using Lanes = std::vector<std::shared_ptr<Lane>>;
+
+// Those of `lanes` that `others` does not have.
+Lanes without(const Lanes& lanes, const Lanes& others) {
+  Lanes rest;
+  std::ranges::copy_if(lanes, std::back_inserter(rest), [&](const auto& lane) {
+    return std::ranges::find(others, lane) == others.end();
+  });
+  return rest;
+}
+
 bool is_unfinished(DeliveryState state) {
   return state == DeliveryState::ready || state == DeliveryState::sending ||
          state == DeliveryState::deferred || state == DeliveryState::held;
@@ -26,43 +40,83 @@ bool is_unfinished(DeliveryState state) {
 
 class Dispatcher::State {
  public:
-  State(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-        const Pipeline& pipeline, audit::Recorder* audit)
-      : queue_(queue),
-        origin_{spool, pipeline, ledger, config.gateway.data_dir},
-        patience_(config.gateway.delivery_patience) {
-    for (const config::Destination& destination : config.destinations) {
-      names_.push_back(destination.name);
-      lanes_.push_back(
-          std::make_unique<Lane>(destination, Lane::Services{queue, origin_, audit, patience_}));
-    }
+  State(const CurrentSetup& current, Spool& spool, Queue& queue, Ledger& ledger,
+        audit::Recorder* audit)
+      : queue_(queue), services_{queue, spool, ledger, current, audit} {
+    setups_.emplace_back(current.get());
+    lanes_ = lanes_for(*current.get());
   }
 
   void start() {
     report_removed_destinations();
-    auto waits = queue_.longest_waits();
-    if (!waits) {
-      log::error("pauses begin anew: the queue cannot be asked for the last ones",
-                 {{"reason", waits.error().message}});
-      waits.emplace();
-    }
-    for (std::size_t n = 0; n < lanes_.size(); ++n) lanes_[n]->start((*waits)[names_[n]]);
+    start(lanes_);
   }
 
-  Lane* lane(std::string_view destination) {
-    const auto found = std::ranges::find(names_, destination);
-    return found == names_.end() ? nullptr
-                                 : lanes_[static_cast<std::size_t>(found - names_.begin())].get();
+  [[nodiscard]] Lanes lanes_for(const Setup& setup) const {
+    Lanes lanes;
+    for (const config::Destination& destination : setup.config.destinations) {
+      const auto same = std::ranges::find_if(
+          lanes_, [&](const auto& lane) { return lane->destination() == destination; });
+      lanes.push_back(same != lanes_.end() ? *same
+                                           : std::make_shared<Lane>(destination, services_));
+    }
+    return lanes;
   }
-  [[nodiscard]] milliseconds patience() const { return patience_; }
-  [[nodiscard]] const Payload::Origin& origin() const { return origin_; }
+
+  void apply(Lanes lanes) {
+    const Lanes added = without(lanes, lanes_);
+    const Lanes removed = without(lanes_, lanes);
+    std::erase_if(setups_, [](const auto& setup) { return setup.expired(); });
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& lane : removed) retired_.push_back({lane, setups_});
+      lanes_ = std::move(lanes);
+    }
+    setups_.emplace_back(services_.current.get());
+    for (const auto& lane : removed) {
+      log::info("destination ended or changed", {{"destination", name_of(*lane)}});
+      lane->ask_to_stop();
+    }
+    if (!removed.empty()) queue_.wake();
+    start(added);
+    report_removed_destinations();
+  }
+
+  void keep_house() {
+    for (Retired& retired : retired_) {
+      if (retired.is_joined || !retired.lane->wait_ended(steady_clock::now())) continue;
+      retired.lane->join();
+      retired.is_joined = true;
+      for (const auto& lane : lanes_) {
+        if (name_of(*lane) == name_of(*retired.lane)) lane->look_again();
+      }
+    }
+    forget_unused();
+    const auto earlier = std::erase_if(setups_, [](const auto& setup) { return setup.expired(); });
+    if (earlier == 0) return;
+    log::info("earlier configurations are not used any more", {{"count", earlier}});
+    report_removed_destinations();
+  }
+
+  [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view destination) const {
+    const auto is_it = [&](const auto& lane) { return name_of(*lane) == destination; };
+    const std::lock_guard lock(mutex_);
+    if (const auto found = std::ranges::find_if(lanes_, is_it); found != lanes_.end()) {
+      return *found;
+    }
+    const auto retired = std::ranges::find_if(retired_, is_it, &Retired::lane);
+    return retired == retired_.end() ? nullptr : retired->lane;
+  }
 
   bool stop(steady_clock::time_point deadline) {
-    for (const auto& lane : lanes_) lane->ask_to_stop();
+    const Lanes lanes = unjoined();
+    for (const auto& lane : lanes) lane->ask_to_stop();
     queue_.wake();
-    if (!wait_ended(deadline)) interrupt_until(std::max(deadline, steady_clock::now()) + kGrace);
+    if (!wait_ended(lanes, deadline)) {
+      interrupt_until(lanes, std::max(deadline, steady_clock::now()) + kGrace);
+    }
     bool ended = true;
-    for (const auto& lane : lanes_) {
+    for (const auto& lane : lanes) {
       const bool lane_ended = lane->wait_ended(steady_clock::now());
       if (lane_ended) lane->join();
       ended = ended && lane_ended;
@@ -71,6 +125,47 @@ class Dispatcher::State {
   }
 
  private:
+  // A lane of an earlier configuration.
+  struct Retired {
+    std::shared_ptr<Lane> lane;
+    std::vector<std::weak_ptr<const Setup>> users;  // under which it may be asked for
+    bool is_joined = false;
+  };
+
+  static const std::string& name_of(const Lane& lane) { return lane.destination().name; }
+
+  void start(const Lanes& lanes) {
+    if (lanes.empty()) return;
+    auto waits = queue_.longest_waits();
+    if (!waits) {
+      log::error("pauses begin anew: the queue cannot be asked for the last ones",
+                 {{"reason", waits.error().message}});
+      waits.emplace();
+    }
+    for (const auto& lane : lanes) lane->start((*waits)[name_of(*lane)]);
+  }
+
+  // What is in nobody's hand ends here, behind the lock: it may have associations to end.
+  void forget_unused() {
+    std::vector<Retired> unused;
+    const std::lock_guard lock(mutex_);
+    const auto is_used = [](const Retired& retired) {
+      return !retired.is_joined ||
+             std::ranges::any_of(retired.users, [](const auto& setup) { return !setup.expired(); });
+    };
+    const auto rest = std::ranges::partition(retired_, is_used);
+    std::ranges::move(rest, std::back_inserter(unused));
+    retired_.erase(rest.begin(), rest.end());
+  }
+
+  [[nodiscard]] Lanes unjoined() const {
+    Lanes lanes = lanes_;
+    for (const Retired& retired : retired_) {
+      if (!retired.is_joined) lanes.push_back(retired.lane);
+    }
+    return lanes;
+  }
+
   // What waits for a destination that the configuration no longer has waits for ever,
   // unless somebody hears of it.
   void report_removed_destinations() {
@@ -81,8 +176,9 @@ class Dispatcher::State {
       return;
     }
     for (const Queue::Count& count : *counts) {
+      const auto is_it = [&](const auto& lane) { return name_of(*lane) == count.destination; };
       if (count.destination.empty() || !is_unfinished(count.state) ||
-          std::ranges::find(names_, count.destination) != names_.end()) {
+          std::ranges::any_of(lanes_, is_it)) {
         continue;
       }
       log::warning(
@@ -94,29 +190,30 @@ class Dispatcher::State {
     }
   }
 
-  bool wait_ended(steady_clock::time_point until) {
-    return std::ranges::all_of(lanes_, [&](const auto& lane) { return lane->wait_ended(until); });
+  static bool wait_ended(const Lanes& lanes, steady_clock::time_point until) {
+    return std::ranges::all_of(lanes, [&](const auto& lane) { return lane->wait_ended(until); });
   }
 
   // Again and again: a worker may open an association behind a single interrupt. All
   // at once: one lane that hangs takes nothing of another's time.
-  void interrupt_until(steady_clock::time_point end) {
+  static void interrupt_until(const Lanes& lanes, steady_clock::time_point end) {
     while (steady_clock::now() < end) {
-      for (const auto& lane : lanes_) lane->interrupt();
-      if (wait_ended(std::min(end, steady_clock::now() + kInterruptInterval))) return;
+      for (const auto& lane : lanes) lane->interrupt();
+      if (wait_ended(lanes, std::min(end, steady_clock::now() + kInterruptInterval))) return;
     }
   }
 
   Queue& queue_;
-  const Payload::Origin origin_;
-  const milliseconds patience_;
-  std::vector<std::string> names_;
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  const Lane::Services services_;
+  std::vector<std::weak_ptr<const Setup>> setups_;  // that something may run under
+  mutable std::mutex mutex_;  // held by the one thread to change what follows, by others to read
+  Lanes lanes_;
+  std::vector<Retired> retired_;
 };
 
-Dispatcher::Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-                       const Pipeline& pipeline, audit::Recorder* audit)
-    : state_(std::make_unique<State>(config, spool, queue, ledger, pipeline, audit)) {}
+Dispatcher::Dispatcher(const CurrentSetup& current, Spool& spool, Queue& queue, Ledger& ledger,
+                       audit::Recorder* audit)
+    : state_(std::make_unique<State>(current, spool, queue, ledger, audit)) {}
 
 Dispatcher::~Dispatcher() {
   if (!stop(milliseconds(0))) {
@@ -134,16 +231,22 @@ bool Dispatcher::stop(milliseconds drain_timeout) {
   return state_->stop(steady_clock::now() + drain_timeout);
 }
 
-Lane* Dispatcher::lane(std::string_view destination) {
+Dispatcher::Change Dispatcher::prepare(const Setup& next) const {
+  Change change;
+  change.lanes_ = state_->lanes_for(next);
+  return change;
+}
+
+void Dispatcher::apply(Change change) {
+  state_->apply(std::move(change.lanes_));
+}
+
+void Dispatcher::keep_house() {
+  state_->keep_house();
+}
+
+std::shared_ptr<Lane> Dispatcher::lane(std::string_view destination) const {
   return state_->lane(destination);
-}
-
-milliseconds Dispatcher::patience() const {
-  return state_->patience();
-}
-
-const Payload::Origin& Dispatcher::origin() const {
-  return state_->origin();
 }
 
 }  // namespace sluice

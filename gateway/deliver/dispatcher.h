@@ -3,17 +3,31 @@
 // shared between destinations but queue and spool.
 //
 // stop() lets running instances finish until the deadline; what was claimed and not
-// tried is ready again. The services must outlive the dispatcher.
+// tried is ready again.
+//
+// Another configuration changes the destinations that it has otherwise, and no other one:
+//
+//   auto change = dispatcher.prepare(setup);   // all that can fail
+//   current.set(setup);
+//   dispatcher.apply(std::move(change));
+//   dispatcher.keep_house();                   // now and then
+//
+// Workers of a destination that changed or is gone end behind the instance that they send, new
+// ones begin at once. What waits for one that is gone stays in the queue, as after a restart.
+//
+// One thread calls it, but for lane(). The services must outlive the dispatcher.
 #pragma once
 
 #include <chrono>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
 #include "gateway/deliver/lane.h"
 #include "gateway/ledger/ledger.h"
-#include "gateway/pipeline/pipeline.h"
+#include "gateway/pipeline/setup.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
 
@@ -21,8 +35,8 @@ namespace sluice {
 
 class Dispatcher {
  public:
-  Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,
-             const Pipeline& pipeline, audit::Recorder* audit = nullptr);
+  Dispatcher(const CurrentSetup& current, Spool& spool, Queue& queue, Ledger& ledger,
+             audit::Recorder* audit = nullptr);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -34,10 +48,21 @@ class Dispatcher {
   // destroying this. Nothing is lost: its deliveries are ready at the next start.
   [[nodiscard]] bool stop(std::chrono::milliseconds drain_timeout);
 
-  // For what is relayed. nullptr: no such destination. Any thread.
-  [[nodiscard]] Lane* lane(std::string_view destination);
-  [[nodiscard]] std::chrono::milliseconds patience() const;
-  [[nodiscard]] const Payload::Origin& origin() const;
+  // The lanes of another configuration, those of unchanged destinations among them.
+  class Change {
+   private:
+    friend class Dispatcher;
+    std::vector<std::shared_ptr<Lane>> lanes_;
+  };
+  [[nodiscard]] Change prepare(const Setup& next) const;
+  void apply(Change change);
+  // Ends what has nothing more to do, and warns of what waits for nobody once nothing runs
+  // under a configuration from before.
+  void keep_house();
+
+  // For what is relayed or passed on; also one that is gone, while an association runs that
+  // began with it. nullptr: no such destination. Any thread.
+  [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view destination) const;
 
  private:
   class State;

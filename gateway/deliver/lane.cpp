@@ -14,6 +14,7 @@
 #include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
 #include "gateway/deliver/claimed.h"
+#include "gateway/deliver/outcome_log.h"
 
 namespace sluice {
 namespace {
@@ -31,44 +32,6 @@ constexpr std::size_t kMostHandedOver = 64;
 constexpr milliseconds kPause{1000};
 // The queue tells of work; should it ever be missed, this ends it.
 constexpr std::chrono::minutes kLookAnyway{1};
-
-void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
-  const std::string status = outcome.status.empty() ? "none" : outcome.status;
-  if (outcome.reason.empty()) {
-    log::info("delivered", {{"id", outcome.instance_id},
-                            {"destination", outcome.destination},
-                            {"route", outcome.route},
-                            {"status", status},
-                            {"bytes", bytes},
-                            {"milliseconds", took.count()}});
-  } else {
-    log::warning("delivered with a warning", {{"id", outcome.instance_id},
-                                              {"destination", outcome.destination},
-                                              {"route", outcome.route},
-                                              {"status", status},
-                                              {"reason", outcome.reason},
-                                              {"bytes", bytes},
-                                              {"milliseconds", took.count()}});
-  }
-}
-
-void log_undelivered(const Outcome& outcome) {
-  const std::string status = outcome.status.empty() ? "none" : outcome.status;
-  if (outcome.state == DeliveryState::held) {
-    log::error("held", {{"id", outcome.instance_id},
-                        {"destination", outcome.destination},
-                        {"route", outcome.route},
-                        {"status", status},
-                        {"reason", outcome.reason}});
-  } else {
-    log::warning("deferred", {{"id", outcome.instance_id},
-                              {"destination", outcome.destination},
-                              {"route", outcome.route},
-                              {"status", status},
-                              {"reason", outcome.reason},
-                              {"retry_after_milliseconds", outcome.retry_after.count()}});
-  }
-}
 
 }  // namespace
 
@@ -126,16 +89,45 @@ void Lane::run() {
       pause(steady_clock::now() + kPause);
     }
   }
-  try {
-    while (settle_late()) continue;
-    senders_.rest(destination_.idle_timeout);
-  } catch (const std::exception& error) {
-    log::error("an association was not released",
-               {{"destination", destination_.name}, {"reason", error.what()}});
+  do {
+    try {
+      while (settle_late()) continue;
+      senders_.rest(destination_.idle_timeout);
+    } catch (const std::exception& error) {
+      log::error("an association was not released",
+                 {{"destination", destination_.name}, {"reason", error.what()}});
+    }
+  } while (!may_end());
+}
+
+// Receiving threads may still bring something while there is a worker: the last one leaves
+// nothing. What was handed over and not sent is ready again.
+bool Lane::may_end() {
+  std::deque<QueueEntry> left;
+  {
+    const std::lock_guard lock(mutex_);
+    if (late_.empty() && handed_over_.empty()) {
+      --running_;
+      changed_.notify_all();
+      return true;
+    }
+    left.swap(handed_over_);
   }
+  const Claimed released(services_.queue, {left.begin(), left.end()});
+  return false;
+}
+
+void Lane::look_again() {
+  {
+    const std::lock_guard lock(mutex_);
+    look_again_ = true;
+  }
+  services_.queue.wake();
+}
+
+bool Lane::is_to_look_again() {
   const std::lock_guard lock(mutex_);
-  --running_;
-  changed_.notify_all();
+  return std::exchange(look_again_, false);
 }
 
 void Lane::work() {
@@ -160,6 +152,7 @@ void Lane::work() {
     const auto now = steady_clock::now();
     look = services_.queue.wait_for_work(destination_.name, now + kPause) ||
            now - last_look >= kLookAnyway;
+    look = is_to_look_again() || look;
   }
 }
 
@@ -194,10 +187,13 @@ bool Lane::send_handed_over() {
 }
 
 void Lane::hand_over(QueueEntry entry) {
-  {
-    const std::lock_guard lock(mutex_);
-    handed_over_.push_back(std::move(entry));
+  std::unique_lock lock(mutex_);
+  if (running_ == 0) {
+    lock.unlock();
+    return services_.queue.release(entry.instance.id, destination_.name);
   }
+  handed_over_.push_back(std::move(entry));
+  lock.unlock();
   services_.queue.nudge(destination_.name);
 }
 
@@ -225,18 +221,22 @@ bool Lane::settle_late() {
     late.emplace(std::move(late_.back()));
     late_.pop_back();
   }
-  const auto begun = steady_clock::now();
-  const Attempt attempt = late->relayed.sender->answer(SteadyTime::max());
-  const auto took = late->relayed.took + (steady_clock::now() - begun);
-  note(attempt, took);
-  record(late->entry, attempt, late->relayed.bytes, took);
+  settle_now(*late);
   return true;
+}
+
+void Lane::settle_now(Late& late) {
+  const auto begun = steady_clock::now();
+  const Attempt attempt = late.relayed.sender->answer(SteadyTime::max());
+  const auto took = late.relayed.took + (steady_clock::now() - begun);
+  note(attempt, took);
+  record(late.entry, attempt, late.relayed.bytes, took);
 }
 
 bool Lane::is_prompt() {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || is_slow_ || handed_over_.size() >= kMostHandedOver ||
+    if (stopping_ || running_ == 0 || is_slow_ || handed_over_.size() >= kMostHandedOver ||
         steady_clock::now() < blocked_until_) {
       return false;
     }
@@ -320,11 +320,12 @@ void Lane::settle(const QueueEntry& entry, Relayed relayed) {
       return report(entry, outcome_of(entry, relayed.attempt), relayed.attempt, relayed.bytes,
                     relayed.took);
     case AttemptResult::unanswered: {
-      {
-        const std::lock_guard lock(mutex_);
-        late_.push_back({entry, std::move(relayed)});
-      }
-      return services_.queue.wake();
+      Late late{entry, std::move(relayed)};
+      std::unique_lock lock(mutex_);
+      const bool has_workers = running_ > 0;
+      if (has_workers) late_.push_back(std::move(late));
+      lock.unlock();
+      return has_workers ? services_.queue.wake() : settle_now(late);
     }
     default:
       return record(entry, relayed.attempt, relayed.bytes, relayed.took);
@@ -344,7 +345,11 @@ void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
 void Lane::send(Sender& sender, const QueueEntry& entry) {
   const Verdicts verdicts =
       entry.delivery.released.empty() ? Verdicts::binding : Verdicts::overruled;
-  auto payload = Payload::open(entry.instance, entry.delivery.route, services_.origin, verdicts);
+  const auto setup = services_.current.get();
+  auto payload = Payload::open(
+      entry.instance, entry.delivery.route,
+      {services_.spool, *setup->pipeline, services_.ledger, setup->config.gateway.data_dir},
+      verdicts);
   if (!payload) {
     // Nothing that the destination did; only this instance waits or rests.
     Attempt attempt = attempt_of_error(payload.error(), AttemptResult::postponed);
@@ -467,8 +472,9 @@ milliseconds Lane::back_off_together() {
 }
 
 void Lane::note(const Attempt& attempt, steady_clock::duration took) {
+  const milliseconds patience = services_.current.get()->config.gateway.delivery_patience;
   const std::lock_guard lock(mutex_);
-  is_slow_ = took > services_.patience;
+  is_slow_ = took > patience;
   if (attempt.result != AttemptResult::delivered) return;
   failures_ = 0;
   alarm_.clear();

@@ -1,6 +1,6 @@
 // One destination's workers, and what they know together of how it fares.
 //
-//   Lane lane(destination, {queue, origin});
+//   Lane lane(destination, {queue, spool, ledger, current});
 //   lane.start();
 //   lane.ask_to_stop();
 //   if (!lane.wait_ended(deadline)) lane.interrupt();   // again and again: a worker may
@@ -17,6 +17,10 @@
 // When the destination is away, all its workers back off together; when it is one
 // instance that fails, that instance backs off longer still, lest it keeps the others
 // waiting. What was claimed and not tried is ready again, whatever happens in between.
+//
+// A lane without workers, before start() and behind their end, sends nothing of the queue: it
+// is not prompt, what is handed over is ready again, and settle() waits for a late answer
+// itself. pass_on() works all the same, for who began while it was in the configuration.
 //
 // One thread calls the public functions but those of the short way, which any may call. Join
 // before it ends; the services outlive it.
@@ -37,6 +41,7 @@
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
 #include "gateway/deliver/sender_pool.h"
+#include "gateway/pipeline/setup.h"
 #include "gateway/queue/queue.h"
 
 namespace sluice {
@@ -45,9 +50,10 @@ class Lane {
  public:
   struct Services {
     Queue& queue;
-    Payload::Origin origin;
-    audit::Recorder* audit = nullptr;        // nullptr: no audit trail
-    std::chrono::milliseconds patience{50};  // longer is not prompt
+    const Spool& spool;
+    Ledger& ledger;
+    const CurrentSetup& current;       // by which each attempt goes
+    audit::Recorder* audit = nullptr;  // nullptr: no audit trail
   };
 
   // What became of an instance on the short way.
@@ -73,6 +79,10 @@ class Lane {
   [[nodiscard]] bool wait_ended(std::chrono::steady_clock::time_point until);
   void interrupt();
   void join();  // after wait_ended() was true
+  // Others may have taken to themselves that there is work, and ended.
+  void look_again();
+
+  [[nodiscard]] const config::Destination& destination() const { return destination_; }
 
   // Nothing waits for it, it answered in time at last, and is not left alone.
   [[nodiscard]] bool is_prompt();
@@ -99,7 +109,10 @@ class Lane {
   [[nodiscard]] bool send_batch();
   [[nodiscard]] bool send_handed_over();
   void send_all(std::vector<QueueEntry> entries);
+  [[nodiscard]] bool may_end();
+  [[nodiscard]] bool is_to_look_again();
   [[nodiscard]] bool settle_late();
+  void settle_now(Late& late);
   void ask_for_more(const QueueEntry& entry);
   [[nodiscard]] bool open_more();
   void send_or_postpone(Sender& sender, const QueueEntry& entry);
@@ -127,6 +140,7 @@ class Lane {
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   bool stopping_ = false;
+  bool look_again_ = false;
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;

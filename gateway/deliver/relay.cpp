@@ -23,43 +23,53 @@ DeliveryState row_state(AttemptResult result) {
 
 }  // namespace
 
-bool Relay::is_possible(Dispatcher& dispatcher, const std::vector<std::string>& destinations) {
-  return dispatcher.patience().count() > 0 &&
-         std::ranges::all_of(destinations, [&](const std::string& destination) {
-           Lane* const lane = dispatcher.lane(destination);
-           return lane != nullptr && lane->is_prompt();
-         });
+std::optional<Relay::Lanes> Relay::prompt_lanes(const Dispatcher& dispatcher,
+                                                const std::vector<std::string>& destinations,
+                                                std::chrono::milliseconds patience) {
+  if (patience.count() == 0) return std::nullopt;
+  Lanes lanes;
+  for (const std::string& destination : destinations) {
+    lanes.push_back(dispatcher.lane(destination));
+    if (lanes.back() == nullptr || !lanes.back()->is_prompt()) return std::nullopt;
+  }
+  return lanes;
 }
 
-std::optional<Relay> Relay::begin(Dispatcher& dispatcher,
-                                  const std::vector<DeliveryRow>& deliveries) {
+bool Relay::is_possible(const Dispatcher& dispatcher, const std::vector<std::string>& destinations,
+                        std::chrono::milliseconds patience) {
+  return prompt_lanes(dispatcher, destinations, patience).has_value();
+}
+
+std::optional<Relay> Relay::begin(const Dispatcher& dispatcher,
+                                  const std::vector<DeliveryRow>& deliveries,
+                                  std::chrono::milliseconds patience) {
   std::vector<std::string> destinations;
   for (const DeliveryRow& delivery : deliveries) {
     if (delivery.state != DeliveryState::ready) return std::nullopt;
     destinations.push_back(delivery.destination);
   }
-  if (!is_possible(dispatcher, destinations)) return std::nullopt;
-  return Relay(dispatcher, deliveries);
+  auto lanes = prompt_lanes(dispatcher, destinations, patience);
+  if (!lanes) return std::nullopt;
+  return Relay(std::move(*lanes), deliveries, patience);
 }
 
 void Relay::send(const InstanceRow& instance, const dicom::Header& header,
-                 std::span<const std::byte> data_set) {
-  until_ = std::chrono::steady_clock::now() + dispatcher_->patience();
+                 std::span<const std::byte> data_set, const Payload::Origin& origin) {
+  until_ = std::chrono::steady_clock::now() + patience_;
   QueueEntry entry{instance, {}};
   for (std::size_t n = 0; n < deliveries_.size(); ++n) {
     entry.delivery = deliveries_[n];
     // What no payload can be made of, a worker will hold, with the reason.
     auto payload = Payload::open_received(SpoolReader(data_set), header, instance,
-                                          entry.delivery.route, dispatcher_->origin());
+                                          entry.delivery.route, origin);
     if (!payload) continue;
-    Lane& lane = *dispatcher_->lane(entry.delivery.destination);
-    sent_.push_back({&lane, n, lane.relay(entry, *payload, until_)});
+    sent_.push_back({n, lanes_[n]->relay(entry, *payload, until_)});
   }
 }
 
 void Relay::wait() {
   for (Sent& sent : sent_) {
-    sent.lane->wait(sent.relayed, until_);
+    lanes_[sent.delivery]->wait(sent.relayed, until_);
     DeliveryRow& delivery = deliveries_[sent.delivery];
     delivery.state = row_state(sent.relayed.attempt.result);
     if (delivery.state != DeliveryState::delivered) continue;
@@ -88,10 +98,10 @@ void Relay::settle(const InstanceRow& instance) {
   QueueEntry entry{instance, {}};
   for (Sent& sent : sent_) {
     entry.delivery = deliveries_[sent.delivery];
-    sent.lane->settle(entry, std::move(sent.relayed));
+    lanes_[sent.delivery]->settle(entry, std::move(sent.relayed));
   }
   for (const std::size_t n : rest_) {
-    dispatcher_->lane(deliveries_[n].destination)->hand_over({instance, deliveries_[n]});
+    lanes_[n]->hand_over({instance, deliveries_[n]});
   }
   sent_.clear();
   rest_.clear();

@@ -1,17 +1,19 @@
 // The short way of an instance: to all its destinations while its sender waits, out of
 // memory. What they don't accept, or not in time, goes the queue's way.
 //
-//   auto relay = Relay::begin(dispatcher, deliveries);   // nullopt: they are not prompt
-//   relay->send(instance, header, data_set);
+//   auto relay = Relay::begin(dispatcher, deliveries, patience);   // nullopt: not prompt
+//   relay->send(instance, header, data_set, origin);
 //   relay->wait();                      // for all their answers
 //   relay->take_rest();                 // unless is_delivered(): then it needs no file
 //   ... the instance is added to the queue with relay->deliveries() ...
 //   relay->settle(instance);            // behind the commit
 //
-// One thread. The dispatcher must outlive it.
+// One thread. It keeps to the lanes that it began with.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -24,19 +26,22 @@ namespace sluice {
 class Relay {
  public:
   // All must be `ready`, and their destinations answer at once as far as is known.
-  [[nodiscard]] static std::optional<Relay> begin(Dispatcher& dispatcher,
-                                                  const std::vector<DeliveryRow>& deliveries);
+  // `patience`: how long their answers are waited for; 0: never.
+  [[nodiscard]] static std::optional<Relay> begin(const Dispatcher& dispatcher,
+                                                  const std::vector<DeliveryRow>& deliveries,
+                                                  std::chrono::milliseconds patience);
 
   // To one after the other. The header is that of the data set, which is in memory.
   void send(const InstanceRow& instance, const dicom::Header& header,
-            std::span<const std::byte> data_set);
+            std::span<const std::byte> data_set, const Payload::Origin& origin);
 
-  // For their answers, until Dispatcher::patience() behind send().
+  // For their answers, until `patience` behind send().
   void wait();
 
   // All of these are prompt.
-  [[nodiscard]] static bool is_possible(Dispatcher& dispatcher,
-                                        const std::vector<std::string>& destinations);
+  [[nodiscard]] static bool is_possible(const Dispatcher& dispatcher,
+                                        const std::vector<std::string>& destinations,
+                                        std::chrono::milliseconds patience);
 
   // Every destination has it.
   [[nodiscard]] bool is_delivered() const;
@@ -50,16 +55,20 @@ class Relay {
   void settle(const InstanceRow& instance);
 
  private:
-  Relay(Dispatcher& dispatcher, std::vector<DeliveryRow> deliveries)
-      : dispatcher_(&dispatcher), deliveries_(std::move(deliveries)) {}
+  using Lanes = std::vector<std::shared_ptr<Lane>>;
+  Relay(Lanes lanes, std::vector<DeliveryRow> deliveries, std::chrono::milliseconds patience)
+      : lanes_(std::move(lanes)), deliveries_(std::move(deliveries)), patience_(patience) {}
+  [[nodiscard]] static std::optional<Lanes> prompt_lanes(
+      const Dispatcher& dispatcher, const std::vector<std::string>& destinations,
+      std::chrono::milliseconds patience);
 
   struct Sent {
-    Lane* lane;
     std::size_t delivery;  // of deliveries_
     Lane::Relayed relayed;
   };
-  Dispatcher* dispatcher_;
+  Lanes lanes_;  // of each delivery; first, because what was sent refers to them
   std::vector<DeliveryRow> deliveries_;
+  std::chrono::milliseconds patience_;
   std::vector<Sent> sent_;
   SteadyTime until_;
   std::vector<std::size_t> rest_;  // of deliveries_

@@ -32,6 +32,11 @@ Result<std::unique_ptr<QueueGauges>> QueueGauges::open(const std::string& file,
 QueueGauges::QueueGauges(std::unique_ptr<Queue> beside, std::vector<std::string> destinations)
     : queue_(std::move(beside)), destinations_(std::move(destinations)) {}
 
+void QueueGauges::set_destinations(std::vector<std::string> destinations) {
+  const std::lock_guard lock(mutex_);
+  destinations_ = std::move(destinations);
+}
+
 void QueueGauges::look() {
   using std::chrono::steady_clock;
   const auto begun = steady_clock::now();
@@ -51,8 +56,11 @@ std::vector<GaugesOnDemand::Reading> QueueGauges::read() {
   look();
   if (!is_known_) return {};
   std::map<std::pair<std::string, DeliveryState>, Depth> all;
-  for (const std::string& destination : destinations_) {
-    for (const DeliveryState state : kStatesOfADestination) all[{destination, state}] = {};
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& destination : destinations_) {
+      for (const DeliveryState state : kStatesOfADestination) all[{destination, state}] = {};
+    }
   }
   all[{"", DeliveryState::quarantined}] = {};
   const Time now = std::chrono::system_clock::now();

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,12 +26,16 @@ class QueueGauges {
       const std::string& file, std::vector<std::string> destinations);
   QueueGauges(std::unique_ptr<Queue> beside, std::vector<std::string> destinations);
 
+  // Those of another configuration. What waits for others is told too, while it does.
+  void set_destinations(std::vector<std::string> destinations);
+
  private:
   [[nodiscard]] std::vector<GaugesOnDemand::Reading> read();
   void look();
 
   std::unique_ptr<Queue> queue_;
-  std::vector<std::string> destinations_;
+  std::mutex mutex_;
+  std::vector<std::string> destinations_;  // under mutex_
   std::vector<Queue::Oldest> found_;
   bool is_known_ = false;  // what found_ says
   std::chrono::steady_clock::time_point next_look_;

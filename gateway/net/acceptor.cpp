@@ -1,6 +1,7 @@
 #include "gateway/net/acceptor.h"
 
 #include <algorithm>
+#include <future>
 #include <list>
 #include <thread>
 #include <utility>
@@ -9,14 +10,13 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/net/half_open.h"
+#include "gateway/net/listening_socket.h"
 #include "gateway/net/slots.h"
 
 namespace sluice::net {
@@ -42,51 +42,54 @@ std::optional<Objection> objection_of(const Rejection& rejection) {
   return Objection{rejection, reason_text(rejection)};
 }
 
+bool has_tls(const AcceptorRules& rules) {
+  return std::ranges::any_of(rules.listeners,
+                             [](const ListenerOptions& each) { return !!each.tls; });
+}
+
 void count_outcome(const char* outcome, std::string_view reason) {
   count("sluice_associations_total", {{"outcome", outcome}, {"reason", std::string(reason)}});
 }
 
 }  // namespace
 
+// Sockets, in the order of the rules' listeners.
+class Acceptor::Change {
+ private:
+  friend class Acceptor;
+  std::shared_ptr<const AcceptorRules> rules_;
+  std::vector<std::shared_ptr<ListeningSocket>> sockets_;
+  std::unique_ptr<asio::thread_pool> workers_;  // where there are none, and TLS comes
+};
+
 class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
  public:
-  State(std::vector<ListenerOptions> listeners, Limits limits, Policy policy, Handler handler,
-        const StopSignal* stop, RefusalHook refused)
-      : limits_(limits),
-        policy_(std::move(policy)),
-        handler_(std::move(handler)),
+  State(AcceptorRules rules, const StopSignal* stop, RefusalHook refused)
+      : rules_(std::make_shared<const AcceptorRules>(std::move(rules))),
         stop_(stop),
         refusals_(std::move(refused)),
-        slots_(std::make_shared<Slots>(limits.associations, limits.associations_per_address)) {
-    for (ListenerOptions& options : listeners) listeners_.emplace_back(std::move(options), io_);
-  }
+        slots_(std::make_shared<Slots>(rules_->limits.associations,
+                                       rules_->limits.associations_per_address)) {}
 
   Result<void> start(std::vector<InheritedSocket> inherited);
   std::vector<std::uint16_t> ports() const;
+  Result<std::shared_ptr<Change>> prepare(AcceptorRules rules);
+  void apply(Change& change);
   void stop();
 
  private:
-  struct Listener {
-    Listener(ListenerOptions listener_options, asio::io_context& io)
-        : options(std::move(listener_options)), acceptor(io), pause(io) {}
-    ListenerOptions options;
-    tcp::acceptor acceptor;
-    asio::steady_timer pause;
-    bool paused = false;
-    std::uint16_t port = 0;
-  };
+  using Socket = std::shared_ptr<ListeningSocket>;
   using Clients = std::list<std::shared_ptr<HalfOpen>>;
 
-  static Result<void> open(Listener& entry);
-  static Result<void> adopt(Listener& entry, InheritedSocket inherited);
-  static error_code try_open(Listener& entry, const asio::ip::address& address);
-  void accept(std::size_t index);
-  void accepted(std::size_t index, const error_code& error, tcp::socket socket);
-  void pause(std::size_t index, const error_code& error);
+  [[nodiscard]] std::optional<ListenerRules> rules_of(const Socket& socket) const;
+  void swap(Change& change);
+  void accept(const Socket& socket);
+  void accepted(const Socket& socket, const error_code& error, tcp::socket client);
+  void pause(const Socket& socket, const ListenerOptions& options, const error_code& error);
   void make_room(const std::string& address);
   void done(const std::shared_ptr<HalfOpen>& client, HalfOpen::Outcome outcome);
   void requested(const std::shared_ptr<HalfOpen>& client);
-  bool is_refused(const Listener& entry, const tcp::endpoint& peer, tcp::socket& socket);
+  bool is_refused(const ListenerOptions& options, const tcp::endpoint& peer, tcp::socket& socket);
   void reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
               const AssociateRequest& request, bool is_alerted = false);
   void abort(const std::shared_ptr<HalfOpen>& client, Abort reason, std::string_view text);
@@ -97,44 +100,95 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   void run() noexcept;
 
   asio::io_context io_;
-  std::list<Listener> listeners_;
-  Limits limits_;
-  Policy policy_;
-  Handler handler_;
+  // These two change in the acceptor's thread alone, while the one that calls apply() waits.
+  std::shared_ptr<const AcceptorRules> rules_;
+  std::vector<Socket> sockets_;  // of each of their listeners
   const StopSignal* stop_;
   Refusals refusals_;
   std::shared_ptr<Slots> slots_;
   Clients clients_;  // oldest first
   std::thread thread_;
   std::unique_ptr<asio::thread_pool> workers_;  // where a listener has TLS
-
-  Listener& listener(std::size_t index) {
-    return *std::next(listeners_.begin(), static_cast<std::ptrdiff_t>(index));
-  }
 };
 
 Result<void> Acceptor::State::start(std::vector<InheritedSocket> inherited) {
   std::vector<ListenerPlace> places;
-  for (const Listener& entry : listeners_) {
-    places.push_back({entry.options.name, entry.options.port});
+  for (const ListenerOptions& options : rules_->listeners) {
+    places.push_back({options.name, options.port});
   }
-  auto sockets = assign_to_listeners(std::move(inherited), places);
-  if (!sockets) return tl::unexpected<Error>(sockets.error());
-  auto socket = sockets->begin();
-  for (Listener& entry : listeners_) {
-    InheritedSocket given = std::move(*socket++);
-    auto opened = given.socket.is_valid() ? adopt(entry, std::move(given)) : open(entry);
-    if (opened) continue;
-    error_code ignored;
-    for (Listener& other : listeners_) other.acceptor.close(ignored);
-    return opened;
+  auto given = assign_to_listeners(std::move(inherited), places);
+  if (!given) return tl::unexpected<Error>(given.error());
+  auto next = given->begin();
+  std::vector<Socket> sockets;  // closed with an error
+  for (const ListenerOptions& options : rules_->listeners) {
+    sockets.push_back(std::make_shared<ListeningSocket>(io_));
+    InheritedSocket one = std::move(*next++);
+    auto opened = one.socket.is_valid() ? sockets.back()->adopt(options, std::move(one))
+                                        : sockets.back()->open(options);
+    if (!opened) return opened;
   }
-  if (std::ranges::any_of(listeners_, [](const Listener& each) { return !!each.options.tls; })) {
-    workers_ = std::make_unique<asio::thread_pool>(kHandshakeThreads);
-  }
-  for (std::size_t i = 0; i < listeners_.size(); ++i) accept(i);
+  if (has_tls(*rules_)) workers_ = std::make_unique<asio::thread_pool>(kHandshakeThreads);
+  sockets_ = std::move(sockets);
+  for (const Socket& socket : sockets_) accept(socket);
   thread_ = std::thread([this] { run(); });
   return {};
+}
+
+Result<std::shared_ptr<Acceptor::Change>> Acceptor::State::prepare(AcceptorRules rules) {
+  auto change = std::make_shared<Change>();
+  change->rules_ = std::make_shared<const AcceptorRules>(std::move(rules));
+  std::vector<Socket> left = sockets_;
+  for (const ListenerOptions& options : change->rules_->listeners) {
+    const auto same =
+        std::ranges::find_if(left, [&](const Socket& each) { return each->is_of(options); });
+    if (same != left.end()) {
+      change->sockets_.push_back(*same);
+      left.erase(same);
+      continue;
+    }
+    change->sockets_.push_back(std::make_shared<ListeningSocket>(io_));
+    if (auto opened = change->sockets_.back()->open(options); !opened) {
+      return tl::unexpected<Error>(opened.error());
+    }
+  }
+  if (has_tls(*change->rules_) && workers_ == nullptr) {
+    change->workers_ = std::make_unique<asio::thread_pool>(kHandshakeThreads);
+  }
+  return change;
+}
+
+void Acceptor::State::apply(Change& change) {
+  if (!thread_.joinable()) return;
+  std::packaged_task<void()> task([&] { swap(change); });
+  asio::post(io_, [&task] { task(); });
+  task.get_future().get();
+}
+
+void Acceptor::State::swap(Change& change) {
+  rules_.swap(change.rules_);
+  sockets_.swap(change.sockets_);
+  slots_->set_limits(rules_->limits.associations, rules_->limits.associations_per_address);
+  if (change.workers_ != nullptr) workers_ = std::move(change.workers_);
+  const auto is_in = [](const std::vector<Socket>& sockets, const Socket& socket) {
+    return std::ranges::find(sockets, socket) != sockets.end();
+  };
+  for (const Socket& socket : change.sockets_) {
+    if (is_in(sockets_, socket)) continue;
+    error_code ignored;
+    socket->acceptor.close(ignored);
+    socket->pause.cancel();
+    log::info("not listening any more", {{"port", socket->port}});
+  }
+  for (const Socket& socket : sockets_) {
+    if (!is_in(change.sockets_, socket)) accept(socket);
+  }
+}
+
+// nullopt: it belongs to a listener that is gone.
+std::optional<ListenerRules> Acceptor::State::rules_of(const Socket& socket) const {
+  const auto found = std::ranges::find(sockets_, socket);
+  if (found == sockets_.end()) return std::nullopt;
+  return ListenerRules{rules_, static_cast<std::size_t>(found - sockets_.begin())};
 }
 
 void Acceptor::State::run() noexcept {
@@ -150,150 +204,82 @@ void Acceptor::State::run() noexcept {
   }
 }
 
-error_code Acceptor::State::try_open(Listener& entry, const asio::ip::address& address) {
-  error_code error;
-  error_code ignored;
-  const tcp::endpoint endpoint(address, entry.options.port);
-  tcp::acceptor& acceptor = entry.acceptor;
-  acceptor.close(ignored);
-  acceptor.open(endpoint.protocol(), error);
-  if (error) return error;
-  if (::fcntl(acceptor.native_handle(), F_SETFD, FD_CLOEXEC) != 0) {
-    return {errno, boost::system::system_category()};
-  }
-  acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (error) return error;
-  if (address.is_v6()) {
-    // "::" takes both families; any other IPv6 address is IPv6 anyway.
-    acceptor.set_option(asio::ip::v6_only(!address.is_unspecified()), error);
-    if (error) return error;
-  }
-  acceptor.bind(endpoint, error);
-  if (error) return error;
-  acceptor.listen(tcp::acceptor::max_listen_connections, error);
-  if (error) return error;
-  entry.port = acceptor.local_endpoint(error).port();
-  return error;
-}
-
-Result<void> Acceptor::State::open(Listener& entry) {
-  error_code error;
-  const auto address = asio::ip::make_address(entry.options.address, error);
-  if (error) {
-    return failure(ErrorCode::configuration, "listener '" + entry.options.name + "': '" +
-                                                 entry.options.address + "' is no IP address");
-  }
-  error = try_open(entry, address);
-  if (error && address.is_v6() && address.is_unspecified() &&
-      (error == asio::error::address_family_not_supported || error.value() == EADDRNOTAVAIL)) {
-    log::info("no IPv6 on this machine: listening on IPv4", {{"listener", entry.options.name}});
-    error = try_open(entry, asio::ip::address_v4::any());
-  }
-  if (error) {
-    return failure(ErrorCode::configuration,
-                   "listener '" + entry.options.name + "': cannot listen on " +
-                       entry.options.address + " port " + std::to_string(entry.options.port) +
-                       ": " + error.message() +
-                       "; is another program, or another gateway, on this port?");
-  }
-  log::info(
-      "listening",
-      {{"listener", entry.options.name}, {"address", entry.options.address}, {"port", entry.port}});
-  return {};
-}
-
-Result<void> Acceptor::State::adopt(Listener& entry, InheritedSocket inherited) {
-  error_code error;
-  entry.acceptor.assign(inherited.is_v6 ? tcp::v6() : tcp::v4(), inherited.socket.get(), error);
-  if (error) {
-    return failure(ErrorCode::configuration,
-                   "listener '" + entry.options.name +
-                       "': cannot use its inherited socket: " + error.message());
-  }
-  static_cast<void>(inherited.socket.release());
-  entry.port = inherited.port;
-  log::info(
-      "listening",
-      {{"listener", entry.options.name}, {"inherited", inherited.name}, {"port", entry.port}});
-  return {};
-}
-
 std::vector<std::uint16_t> Acceptor::State::ports() const {
   std::vector<std::uint16_t> ports;
-  for (const Listener& entry : listeners_) ports.push_back(entry.port);
+  for (const Socket& socket : sockets_) ports.push_back(socket->port);
   return ports;
 }
 
-void Acceptor::State::accept(std::size_t index) {
-  listener(index).acceptor.async_accept(
-      [self = this, index](const error_code& error, tcp::socket socket) {
-        self->accepted(index, error, std::move(socket));
-      });
+void Acceptor::State::accept(const Socket& socket) {
+  socket->acceptor.async_accept([this, socket](const error_code& error, tcp::socket client) {
+    accepted(socket, error, std::move(client));
+  });
 }
 
-void Acceptor::State::pause(std::size_t index, const error_code& error) {
+void Acceptor::State::pause(const Socket& socket, const ListenerOptions& options,
+                            const error_code& error) {
   // Out of descriptors or memory: trying again at once would only burn the processor.
   // The timer comes first: what is short may be short for the log line too.
-  Listener& entry = listener(index);
-  entry.pause.expires_after(kAcceptPause);
-  entry.pause.async_wait([this, index](const error_code& cancelled) {
-    if (!cancelled) accept(index);
+  socket->pause.expires_after(kAcceptPause);
+  socket->pause.async_wait([this, socket](const error_code& cancelled) {
+    if (!cancelled && rules_of(socket)) accept(socket);
   });
-  if (!std::exchange(entry.paused, true)) {
+  if (!std::exchange(socket->paused, true)) {
     log::error("accepting connections is paused",
-               {{"listener", entry.options.name}, {"reason", error.message()}});
+               {{"listener", options.name}, {"reason", error.message()}});
   }
   count_outcome("failed", "accept");
 }
 
-void Acceptor::State::accepted(std::size_t index, const error_code& error, tcp::socket socket) {
-  if (error == asio::error::operation_aborted) return;
+void Acceptor::State::accepted(const Socket& socket, const error_code& error, tcp::socket client) {
+  const auto rules = rules_of(socket);
+  if (error == asio::error::operation_aborted || !rules) return;
+  const ListenerOptions& options = rules->options();
   if (error) {
     if (error == asio::error::connection_aborted) {
-      accept(index);
+      accept(socket);
     } else {
-      pause(index, error);
+      pause(socket, options, error);
     }
     return;
   }
-  Listener& entry = listener(index);
   try {
-    if (std::exchange(entry.paused, false)) {
-      log::info("accepting connections again", {{"listener", entry.options.name}});
+    if (std::exchange(socket->paused, false)) {
+      log::info("accepting connections again", {{"listener", options.name}});
     }
     error_code gone;
-    const tcp::endpoint peer = socket.remote_endpoint(gone);
-    static_cast<void>(::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC));
-    if (!gone && !is_refused(entry, peer, socket)) {
+    const tcp::endpoint peer = client.remote_endpoint(gone);
+    static_cast<void>(::fcntl(client.native_handle(), F_SETFD, FD_CLOEXEC));
+    if (!gone && !is_refused(options, peer, client)) {
       const std::string address = address_text(peer);
       make_room(address);
-      auto client =
-          std::make_shared<HalfOpen>(std::move(socket), address, index,
+      auto half_open =
+          std::make_shared<HalfOpen>(std::move(client), address, *rules,
                                      [this](const std::shared_ptr<HalfOpen>& from,
                                             HalfOpen::Outcome outcome) { done(from, outcome); });
-      clients_.push_back(client);
-      if (entry.options.tls) {
-        client->start(entry.options.request_timeout, entry.options.tls, *workers_);
+      clients_.push_back(half_open);
+      if (options.tls) {
+        half_open->start(options.request_timeout, options.tls, *workers_);
       } else {
-        client->start(entry.options.request_timeout);
+        half_open->start(options.request_timeout);
       }
     }
   } catch (const std::exception& exception) {
     log::error("a connection was dropped", {{"reason", exception.what()}});
   }
-  accept(index);
+  accept(socket);
 }
 
 // Closed by a reset: a flood of strangers leaves no state behind, not even TIME_WAIT.
-bool Acceptor::State::is_refused(const Listener& entry, const tcp::endpoint& peer,
+bool Acceptor::State::is_refused(const ListenerOptions& options, const tcp::endpoint& peer,
                                  tcp::socket& socket) {
-  const auto& allow = entry.options.allow;
+  const auto& allow = options.allow;
   if (allow.empty() || config::is_in_any(allow, peer.address())) return false;
   error_code ignored;
   socket.set_option(tcp::socket::linger(true, 0), ignored);
   socket.close(ignored);
   refusals_.tell({.of = Refusal::Of::connection,
-                  .listener = entry.options.name,
+                  .listener = options.name,
                   .peer_address = address_text(peer),
                   .reason = "address not allowed"});
   return true;
@@ -307,8 +293,8 @@ void Acceptor::State::make_room(const std::string& address) {
     if ((*client)->address() != address) continue;
     if (of_address++ == 0) oldest = client;
   }
-  if (of_address < limits_.half_open_per_address) {
-    oldest = clients_.size() < limits_.half_open ? clients_.end() : clients_.begin();
+  if (of_address < rules_->limits.half_open_per_address) {
+    oldest = clients_.size() < rules_->limits.half_open ? clients_.end() : clients_.begin();
   }
   if (oldest == clients_.end()) return;
   log::warning("half-open connection closed: too many", {{"peer_address", (*oldest)->address()}});
@@ -354,10 +340,10 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
                             std::string_view text) {
   count_outcome("aborted", reason.source == 0 ? "time-out" : "broken request");
   log::warning("association aborted", {{"peer_address", client->address()},
-                                       {"listener", listener(client->listener()).options.name},
+                                       {"listener", client->listener().options().name},
                                        {"reason", text}});
   refusals_.pass_on({.of = Refusal::Of::association,
-                     .listener = listener(client->listener()).options.name,
+                     .listener = client->listener().options().name,
                      .peer_address = client->address(),
                      .reason = text,
                      .is_alerted = client->has_sent_tls()});
@@ -366,7 +352,7 @@ void Acceptor::State::abort(const std::shared_ptr<HalfOpen>& client, Abort reaso
 
 void Acceptor::State::alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
                             const std::string& calling_ae_title) {
-  const ListenerOptions& options = listener(client->listener()).options;
+  const ListenerOptions& options = client->listener().options();
   raise({std::string(failure.reason), failure.detail, "listener", options.name, client->address(),
          client->tls() == nullptr ? "" : client->tls()->shown_subject(), calling_ae_title},
         options.security_alert);
@@ -375,7 +361,7 @@ void Acceptor::State::alert(const std::shared_ptr<HalfOpen>& client, const TlsFa
 // The certificate was good; whether it may speak for this AE title is another question.
 bool Acceptor::State::may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
                                        const AssociateRequest& request) {
-  const ListenerOptions& options = listener(client->listener()).options;
+  const ListenerOptions& options = client->listener().options();
   if (client->tls() == nullptr) return true;
   const auto certificate = client->tls()->peer_certificate();
   count("sluice_tls_connections_total",
@@ -400,7 +386,7 @@ bool Acceptor::State::may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
 void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
                              const AssociateRequest& request, bool is_alerted) {
   refusals_.tell({.of = Refusal::Of::association,
-                  .listener = listener(client->listener()).options.name,
+                  .listener = client->listener().options().name,
                   .peer_address = client->address(),
                   .calling_ae_title = request.calling_ae_title,
                   .called_ae_title = request.called_ae_title,
@@ -411,6 +397,7 @@ void Acceptor::State::reject(const std::shared_ptr<HalfOpen>& client, const Obje
 }
 
 void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
+  const ListenerRules& rules = client->listener();
   std::vector<std::byte> bytes = client->take_bytes();
   auto request = parse_associate_request(bytes);
   if (!request) {
@@ -421,7 +408,7 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
   if (!unsupported && request->called_ae_title.empty()) unsupported = kCalledAeTitleNotRecognized;
   if (!unsupported && request->calling_ae_title.empty()) unsupported = kCallingAeTitleNotRecognized;
   const auto objection = unsupported ? objection_of(*unsupported)
-                                     : policy_(client->listener(), client->address(), *request);
+                                     : rules.all->policy(rules.index, client->address(), *request);
   if (objection) {
     reject(client, *objection, *request);
     return;
@@ -443,14 +430,14 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
     return;
   }
   Arrival arrival;
-  arrival.listener = client->listener();
-  arrival.connection = std::make_shared<Connection>(std::move(socket), client->address(),
-                                                    listener(client->listener()).options.timeouts,
-                                                    std::move(bytes), stop_, client->take_tls());
+  arrival.listener = rules.index;
+  arrival.connection =
+      std::make_shared<Connection>(std::move(socket), client->address(), rules.options().timeouts,
+                                   std::move(bytes), stop_, client->take_tls());
   arrival.request = std::move(*request);
   arrival.slot = std::move(slot);
   const std::shared_ptr<Connection> connection = arrival.connection;
-  if (handler_(arrival)) return;
+  if (rules.all->handler(arrival)) return;
   // Ten bytes into an empty send buffer: this does not wait.
   count_outcome("rejected", reason_text(kTemporaryCongestion));
   static_cast<void>(connection->write(encode(kTemporaryCongestion)));
@@ -460,10 +447,10 @@ void Acceptor::State::requested(const std::shared_ptr<HalfOpen>& client) {
 void Acceptor::State::stop() {
   if (!thread_.joinable()) return;
   asio::post(io_, [this] {
-    for (Listener& entry : listeners_) {
+    for (const Socket& socket : sockets_) {
       error_code ignored;
-      entry.acceptor.close(ignored);
-      entry.pause.cancel();
+      socket->acceptor.close(ignored);
+      socket->pause.cancel();
     }
     for (const auto& client : clients_) client->drop();
     clients_.clear();
@@ -478,8 +465,9 @@ void Acceptor::State::stop() {
 
 Acceptor::Acceptor(std::vector<ListenerOptions> listeners, Limits limits, Policy policy,
                    Handler handler, const StopSignal* stop, RefusalHook refused)
-    : state_(std::make_shared<State>(std::move(listeners), limits, std::move(policy),
-                                     std::move(handler), stop, std::move(refused))) {}
+    : state_(std::make_shared<State>(
+          AcceptorRules{std::move(listeners), limits, std::move(policy), std::move(handler)}, stop,
+          std::move(refused))) {}
 
 Acceptor::~Acceptor() {
   stop();
@@ -490,6 +478,12 @@ Result<void> Acceptor::start(std::vector<InheritedSocket> inherited) {
 }
 std::vector<std::uint16_t> Acceptor::ports() const {
   return state_->ports();
+}
+Result<std::shared_ptr<Acceptor::Change>> Acceptor::prepare(AcceptorRules rules) {
+  return state_->prepare(std::move(rules));
+}
+void Acceptor::apply(std::shared_ptr<Change> change) {
+  state_->apply(*change);
 }
 void Acceptor::stop() {
   state_->stop();

@@ -25,12 +25,12 @@ constexpr std::chrono::milliseconds kLinger{1'000};
 
 }  // namespace
 
-HalfOpen::HalfOpen(asio::ip::tcp::socket socket, std::string address, std::size_t listener,
+HalfOpen::HalfOpen(asio::ip::tcp::socket socket, std::string address, ListenerRules listener,
                    Done done)
     : socket_(std::move(socket)),
       deadline_(socket_.get_executor()),
       address_(std::move(address)),
-      listener_(listener),
+      listener_(std::move(listener)),
       done_(std::move(done)) {}
 
 void HalfOpen::start(std::chrono::milliseconds timeout) {

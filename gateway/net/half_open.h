@@ -19,6 +19,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include "gateway/net/listener_rules.h"
 #include "gateway/net/pdu.h"
 #include "gateway/net/tls.h"
 
@@ -30,7 +31,7 @@ class HalfOpen : public std::enable_shared_from_this<HalfOpen> {
   // Called once, unless dropped before. With `request` the bytes are those of a whole PDU.
   using Done = std::function<void(const std::shared_ptr<HalfOpen>&, Outcome)>;
 
-  HalfOpen(boost::asio::ip::tcp::socket socket, std::string address, std::size_t listener,
+  HalfOpen(boost::asio::ip::tcp::socket socket, std::string address, ListenerRules listener,
            Done done);
 
   void start(std::chrono::milliseconds timeout);
@@ -48,7 +49,8 @@ class HalfOpen : public std::enable_shared_from_this<HalfOpen> {
   void drop();
 
   [[nodiscard]] const std::string& address() const { return address_; }
-  [[nodiscard]] std::size_t listener() const { return listener_; }
+  // As it was when the client came.
+  [[nodiscard]] const ListenerRules& listener() const { return listener_; }
   [[nodiscard]] std::vector<std::byte> take_bytes() { return std::move(bytes_); }
   // The socket, no longer watched; -1 when that failed.
   [[nodiscard]] int release_socket();
@@ -74,7 +76,7 @@ class HalfOpen : public std::enable_shared_from_this<HalfOpen> {
   boost::asio::ip::tcp::socket socket_;
   boost::asio::steady_timer deadline_;
   std::string address_;
-  std::size_t listener_;
+  const ListenerRules listener_;
   Done done_;
   std::vector<std::byte> bytes_;  // grows with what came, not with what was claimed
   std::size_t filled_ = 0;

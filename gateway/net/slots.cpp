@@ -29,6 +29,12 @@ std::unique_ptr<Slot> Slots::take(const std::string& address) {
   return std::make_unique<Taken>(shared_from_this(), address);
 }
 
+void Slots::set_limits(int in_all, int per_address) {
+  const std::lock_guard lock(mutex_);
+  in_all_ = in_all;
+  per_address_ = per_address;
+}
+
 void Slots::give_back(const std::string& address) {
   const std::lock_guard lock(mutex_);
   --count_;

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <string>
 
-#include "gateway/net/acceptor.h"
+#include "gateway/net/listener_rules.h"
 
 namespace sluice::net {
 
@@ -17,13 +17,16 @@ class Slots : public std::enable_shared_from_this<Slots> {
   // nullptr when a limit is reached. The slot keeps the counters alive.
   [[nodiscard]] std::unique_ptr<Slot> take(const std::string& address);
 
+  // For those that come; who has a slot keeps it.
+  void set_limits(int in_all, int per_address);
+
  private:
   class Taken;
   void give_back(const std::string& address);
 
-  const int in_all_;
-  const int per_address_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards what follows
+  int in_all_;
+  int per_address_;
   int count_ = 0;
   std::map<std::string, int> addresses_;  // only those with an association
 };

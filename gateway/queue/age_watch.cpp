@@ -59,6 +59,12 @@ bool is_overdue(const QueueEntry& entry, const config::Gateway& gateway, Time no
 AgeWatch::AgeWatch(const config::Gateway& gateway)
     : gateway_(gateway), interval_(interval_for(gateway)) {}
 
+void AgeWatch::use(const config::Gateway& gateway) {
+  gateway_ = gateway;
+  interval_ = interval_for(gateway);
+  last_look_ = {};
+}
+
 void AgeWatch::look(Queue& queue) {
   const Clock::time_point monotonic = Clock::now();
   if (last_look_ != Clock::time_point{} && monotonic - last_look_ < interval_) return;

@@ -33,6 +33,9 @@ class AgeWatch {
 
   explicit AgeWatch(const config::Gateway& gateway);
 
+  // Other limits, from the next look on, which is then due.
+  void use(const config::Gateway& gateway);
+
   // Often enough for the shortest limit, at least each minute. A queue that cannot be
   // read is logged.
   void look(Queue& queue);

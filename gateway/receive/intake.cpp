@@ -73,8 +73,14 @@ bool Intake::may_stay_in_memory() const {
   return std::ranges::any_of(services_.pipeline.routes(), [&](const Route& route) {
     return route.acknowledge() == config::Acknowledge::delivered ||
            (route.acknowledge() == config::Acknowledge::safe && services_.dispatcher != nullptr &&
-            Relay::is_possible(*services_.dispatcher, route.destinations()));
+            Relay::is_possible(*services_.dispatcher, route.destinations(),
+                               gateway_.delivery_patience));
   });
+}
+
+// What goes on at once goes by the pipeline that decided on it.
+Payload::Origin Intake::origin() const {
+  return {services_.spool, services_.pipeline, services_.ledger, gateway_.data_dir};
 }
 
 void Intake::fail(std::uint16_t status, std::string comment) {
@@ -276,12 +282,14 @@ Reply Intake::keep_new(const dicom::Header& header, const Decision& decision,
                        const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim) {
   InstanceRow row = instance_row(incoming_->as_received(), header);
   std::optional<Relay> relay;
-  if (services_.dispatcher != nullptr) relay = Relay::begin(*services_.dispatcher, deliveries);
+  if (services_.dispatcher != nullptr) {
+    relay = Relay::begin(*services_.dispatcher, deliveries, gateway_.delivery_patience);
+  }
   const auto data_set = incoming_->in_memory();
   // What is deflated is changed by way of files.
   if (relay && data_set && decision.acknowledge() != config::Acknowledge::stored &&
       !header.transfer_syntax().deflated) {
-    relay->send(row, header, *data_set);
+    relay->send(row, header, *data_set, origin());
     relay->wait();
   }
   row.has_file = !relay || !relay->is_delivered();

@@ -106,6 +106,7 @@ class Intake {
                                          const dicom::Header& header) const;
   [[nodiscard]] Reply keep(const dicom::Header& header, const Decision& decision);
   [[nodiscard]] bool may_stay_in_memory() const;
+  [[nodiscard]] Payload::Origin origin() const;
   // Of a new SOP Instance UID.
   [[nodiscard]] Reply keep_new(const dicom::Header& header, const Decision& decision,
                                const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim);

@@ -1,5 +1,6 @@
 // Routes that keep nothing: the destination's answer is the sender's.
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "gateway/base/counter.h"
@@ -129,7 +130,7 @@ Reply Intake::send_on(Payload::Source source, const dicom::Header& header,
     services_.queue.note_passed(row, delivery);
     return {};
   }
-  Lane* const lane =
+  const std::shared_ptr<Lane> lane =
       services_.dispatcher == nullptr ? nullptr : services_.dispatcher->lane(delivery.destination);
   if (lane == nullptr) return {status::kOutOfResources, "no such destination"};
   return send_to(*lane, std::move(delivery), std::move(source), header);
@@ -138,8 +139,8 @@ Reply Intake::send_on(Payload::Source source, const dicom::Header& header,
 Reply Intake::send_to(Lane& lane, DeliveryRow delivery, Payload::Source source,
                       const dicom::Header& header) {
   const InstanceRow before = instance_row(incoming_->as_received(), header);
-  auto payload = Payload::open_received(std::move(source), header, before, delivery.route,
-                                        services_.dispatcher->origin());
+  auto payload =
+      Payload::open_received(std::move(source), header, before, delivery.route, origin());
   if (!payload) return {status::kOutOfResources, payload.error().message};
   const QueueEntry entry{before, delivery};
   Lane::Relayed relayed = lane.pass_on(entry, *payload);

@@ -19,7 +19,7 @@ namespace sluice {
 namespace {
 
 Result<std::vector<net::ListenerOptions>> listener_options(const config::Config& config,
-                                                           const Services& services) {
+                                                           const Server::Parts& parts) {
   std::vector<net::ListenerOptions> all;
   for (const config::Listener& listener : config.listeners) {
     net::ListenerOptions options;
@@ -29,7 +29,7 @@ Result<std::vector<net::ListenerOptions>> listener_options(const config::Config&
     options.allow = listener.allow;
     options.request_timeout = listener.request_timeout;
     options.timeouts = {listener.idle_timeout, listener.stall_timeout, listener.message_timeout};
-    options.security_alert = services.security_alert;
+    options.security_alert = parts.security_alert;
     if (listener.tls) {
       auto tls = net::TlsContext::open(*listener.tls, net::TlsSide::listener);
       if (!tls) {
@@ -50,12 +50,17 @@ net::Limits limits(const config::Config& config) {
   return limits;
 }
 
+Services services_of(const Server::Parts& parts, const Pipeline& pipeline) {
+  return {parts.spool,          parts.queue, parts.ledger,    pipeline,
+          parts.security_alert, parts.audit, parts.dispatcher};
+}
+
 }  // namespace
 
 class Server::State {
  public:
-  State(config::Config config, Services services, net::RefusalHook refused)
-      : config_(std::move(config)), services_(std::move(services)), refused_(std::move(refused)) {}
+  State(std::shared_ptr<const Setup> setup, Parts parts, net::RefusalHook refused)
+      : first_(std::move(setup)), parts_(std::move(parts)), refused_(std::move(refused)) {}
   ~State() { stop(std::chrono::milliseconds(0)); }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
@@ -64,21 +69,23 @@ class Server::State {
     if (const auto network = net::dcmnet_network(); !network) {
       return tl::unexpected<Error>(network.error());
     }
-    auto listeners = listener_options(config_, services_);
-    if (!listeners) return tl::unexpected<Error>(listeners.error());
-    acceptor_.emplace(
-        std::move(*listeners), limits(config_),
-        [this](std::size_t listener, const std::string& peer_address,
-               const net::AssociateRequest& request) {
-          return check_request(config_.listeners[listener], peer_address, request);
-        },
-        [this](net::Arrival& arrival) { return take(arrival); }, &stop_signal_,
-        [this](const net::Refusal& refusal) {
-          if (refused_) refused_(refusal);
-          note(refusal);
-        });
+    auto rules = rules_of(std::exchange(first_, nullptr));
+    if (!rules) return tl::unexpected<Error>(rules.error());
+    acceptor_.emplace(std::move(rules->listeners), rules->limits, std::move(rules->policy),
+                      std::move(rules->handler), &stop_signal_,
+                      [this](const net::Refusal& refusal) {
+                        if (refused_) refused_(refusal);
+                        note(refusal);
+                      });
     return acceptor_->start(std::move(inherited));
   }
+
+  Result<Change> prepare(const std::shared_ptr<const Setup>& next) {
+    auto rules = rules_of(next);
+    if (!rules) return tl::unexpected<Error>(rules.error());
+    return acceptor_->prepare(std::move(*rules));
+  }
+  void apply(Change change) { acceptor_->apply(std::move(change)); }
 
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_->ports(); }
 
@@ -91,12 +98,14 @@ class Server::State {
     bool finished = false;  // under mutex_
   };
 
-  bool take(net::Arrival& arrival) noexcept;
+  // They keep the setup for as long as a client or the acceptor has them.
+  Result<net::AcceptorRules> rules_of(const std::shared_ptr<const Setup>& setup);
+  bool take(const std::shared_ptr<const Setup>& setup, net::Arrival& arrival) noexcept;
   void note(const net::Refusal& refusal) const noexcept;
   void reap();
 
-  const config::Config config_;
-  Services services_;
+  std::shared_ptr<const Setup> first_;  // until start()
+  Parts parts_;
   net::RefusalHook refused_;
   net::StopSignal stop_signal_;
   std::mutex mutex_;
@@ -118,18 +127,36 @@ void Server::State::reap() {
   }
 }
 
-bool Server::State::take(net::Arrival& arrival) noexcept {
+Result<net::AcceptorRules> Server::State::rules_of(const std::shared_ptr<const Setup>& setup) {
+  auto listeners = listener_options(setup->config, parts_);
+  if (!listeners) return tl::unexpected<Error>(listeners.error());
+  net::AcceptorRules rules;
+  rules.listeners = std::move(*listeners);
+  rules.limits = limits(setup->config);
+  rules.policy = [setup](std::size_t listener, const std::string& peer_address,
+                         const net::AssociateRequest& request) {
+    return check_request(setup->config.listeners[listener], peer_address, request);
+  };
+  rules.handler = [this, setup](net::Arrival& arrival) { return take(setup, arrival); };
+  return rules;
+}
+
+bool Server::State::take(const std::shared_ptr<const Setup>& setup,
+                         net::Arrival& arrival) noexcept {
   try {
     const std::lock_guard lock(mutex_);
     reap();
     if (stopping_) return false;
     Running& entry = sessions_.emplace_back();
     try {
-      entry.session = std::make_unique<Session>(
-          config_.gateway, config_.listeners[arrival.listener], services_, std::move(arrival));
+      entry.session =
+          std::make_unique<Session>(setup, setup->config.listeners[arrival.listener],
+                                    services_of(parts_, *setup->pipeline), std::move(arrival));
       entry.thread = std::thread([this, &entry] {
         entry.session->run();
+        std::unique_ptr<Session> ended;  // behind the lock, and with it what it held
         const std::lock_guard finished(mutex_);
+        ended = std::move(entry.session);
         entry.finished = true;
         session_finished_.notify_all();
       });
@@ -148,10 +175,10 @@ bool Server::State::take(net::Arrival& arrival) noexcept {
 // was turned away for the moment only, and that is no matter of security by itself. What an
 // alert has told of is in the trail already.
 void Server::State::note(const net::Refusal& refusal) const noexcept {
-  if (services_.audit == nullptr || refusal.is_transient || refusal.is_alerted) return;
-  services_.audit->node_refused({std::string(refusal.calling_ae_title),
-                                 audit::AccessPoint::ip_address, std::string(refusal.peer_address)},
-                                audit::Outcome::minor_failure, std::string(refusal.reason));
+  if (parts_.audit == nullptr || refusal.is_transient || refusal.is_alerted) return;
+  parts_.audit->node_refused({std::string(refusal.calling_ae_title), audit::AccessPoint::ip_address,
+                              std::string(refusal.peer_address)},
+                             audit::Outcome::minor_failure, std::string(refusal.reason));
 }
 
 void Server::State::stop(std::chrono::milliseconds drain_timeout) {
@@ -170,8 +197,8 @@ void Server::State::stop(std::chrono::milliseconds drain_timeout) {
   reap();
 }
 
-Server::Server(const config::Config& config, Services services, net::RefusalHook refused)
-    : state_(std::make_unique<State>(config, std::move(services), std::move(refused))) {}
+Server::Server(std::shared_ptr<const Setup> setup, Parts parts, net::RefusalHook refused)
+    : state_(std::make_unique<State>(std::move(setup), std::move(parts), std::move(refused))) {}
 Server::~Server() = default;
 
 Result<void> Server::start(std::vector<net::InheritedSocket> inherited) {
@@ -179,6 +206,12 @@ Result<void> Server::start(std::vector<net::InheritedSocket> inherited) {
 }
 std::vector<std::uint16_t> Server::ports() const {
   return state_->ports();
+}
+Result<Server::Change> Server::prepare(const std::shared_ptr<const Setup>& next) {
+  return state_->prepare(next);
+}
+void Server::apply(Change change) {
+  state_->apply(std::move(change));
 }
 void Server::stop(std::chrono::milliseconds drain_timeout) {
   state_->stop(drain_timeout);

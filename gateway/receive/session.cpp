@@ -99,9 +99,10 @@ void note_answer(std::uint16_t status, std::chrono::steady_clock::duration took)
 
 }  // namespace
 
-Session::Session(const config::Gateway& gateway, const config::Listener& listener,
+Session::Session(std::shared_ptr<const Setup> setup, const config::Listener& listener,
                  Services services, net::Arrival arrival)
-    : gateway_(gateway),
+    : setup_(std::move(setup)),
+      gateway_(setup_->config.gateway),
       listener_(listener),
       services_(std::move(services)),
       connection_(std::move(arrival.connection)),

@@ -11,6 +11,7 @@
 #include "gateway/config/config.h"
 #include "gateway/net/acceptor.h"
 #include "gateway/net/association.h"
+#include "gateway/pipeline/setup.h"
 #include "gateway/receive/intake.h"
 #include "gateway/receive/server.h"
 
@@ -18,8 +19,9 @@ namespace sluice {
 
 class Session {
  public:
-  // Configuration and services must outlive it.
-  Session(const config::Gateway& gateway, const config::Listener& listener, Services services,
+  // All of it goes by this setup, whatever comes meanwhile. `listener`: which one of it; the
+  // services have its pipeline, and must outlive this.
+  Session(std::shared_ptr<const Setup> setup, const config::Listener& listener, Services services,
           net::Arrival arrival);
 
   void run() noexcept;
@@ -44,7 +46,8 @@ class Session {
   void note_broken_rule(const std::string& rule) const;
   void end(net::Association& association, const net::Ended& ended) const;
 
-  const config::Gateway& gateway_;
+  const std::shared_ptr<const Setup> setup_;
+  const config::Gateway& gateway_;  // these two: of the setup
   const config::Listener& listener_;
   Services services_;
   std::shared_ptr<net::Connection> connection_;

@@ -147,7 +147,8 @@ Spool::Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, 
     : folder_(std::move(folder)),
       options_(std::move(options)),
       directory_(std::move(directory)),
-      lock_(std::move(lock)) {}
+      lock_(std::move(lock)),
+      min_free_space_(options_.min_free_space) {}
 
 Spool::~Spool() = default;
 
@@ -203,11 +204,12 @@ std::string Spool::make_id() {
 }
 
 Result<void> Spool::check_space() const {
-  if (options_.min_free_space == 0) return {};
+  const std::uint64_t wanted = min_free_space_;
+  if (wanted == 0) return {};
   struct statvfs space {};
   if (::fstatvfs(directory_.get(), &space) != 0) return {};  // the write will tell
   const std::uint64_t left = std::uint64_t{space.f_bavail} * space.f_frsize;
-  if (left >= options_.min_free_space) return {};
+  if (left >= wanted) return {};
   count("sluice_spool_errors_total", {{"reason", "disk nearly full"}});
   return failure(ErrorCode::transient, "gateway disk nearly full, send again later");
 }

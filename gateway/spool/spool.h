@@ -218,6 +218,8 @@ class Spool {
   // Accepts nothing from now on: another store on this disk has failed, now or before a
   // restart. What is here goes on being read.
   void distrust() { faulted_ = true; }
+  // As of the options; any thread.
+  void set_min_free_space(std::uint64_t bytes) { min_free_space_ = bytes; }
   [[nodiscard]] std::string path(std::string_view id) const;  // of <id>.dcm
 
  private:
@@ -239,6 +241,7 @@ class Spool {
   std::shared_ptr<BufferPool> buffers_ = std::make_shared<BufferPool>();
   std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
   std::atomic<bool> faulted_ = false;
+  std::atomic<std::uint64_t> min_free_space_;
 };
 
 }  // namespace sluice

@@ -15,8 +15,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 std::unique_ptr<Dispatcher> dispatch(GatewayParts& parts) {
-  auto dispatcher = std::make_unique<Dispatcher>(parts.config(), parts.spool(), parts.queue(),
-                                                 parts.ledger(), parts.pipeline());
+  auto dispatcher =
+      std::make_unique<Dispatcher>(parts.current(), parts.spool(), parts.queue(), parts.ledger());
   dispatcher->start();
   return dispatcher;
 }

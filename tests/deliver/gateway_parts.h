@@ -17,7 +17,7 @@
 #include "gateway/deliver/payload.h"
 #include "gateway/dicom/header.h"
 #include "gateway/ledger/ledger.h"
-#include "gateway/pipeline/pipeline.h"
+#include "gateway/pipeline/setup.h"
 #include "gateway/queue/queue.h"
 #include "gateway/spool/spool.h"
 #include "tests/support/process.h"
@@ -65,12 +65,20 @@ inline ReceivedData small_instance(const std::string& sop_instance_uid,
 class GatewayParts {
  public:
   explicit GatewayParts(const std::string& destinations_and_routes) {
-    config::Mistakes mistakes("test");
-    config_ = config::parse(kListener + destinations_and_routes, mistakes);
-    pipeline_ = Pipeline::build(config_, filter_types(), "site key", mistakes);
-    if (!mistakes.empty()) throw std::runtime_error(mistakes.text());
-    config_.gateway.data_dir = folder_.path();
+    current_.set(make_setup(destinations_and_routes));
     open();
+  }
+
+  // Another configuration; its mistakes, which it must not have, end with it.
+  [[nodiscard]] std::shared_ptr<const Setup> make_setup(
+      const std::string& destinations_and_routes) const {
+    auto setup = std::make_shared<Setup>();
+    setup->mistakes = std::make_shared<config::Mistakes>("test");
+    setup->config = config::parse(kListener + destinations_and_routes, *setup->mistakes);
+    setup->pipeline = Pipeline::build(setup->config, filter_types(), "site key", *setup->mistakes);
+    if (!setup->mistakes->empty()) throw std::runtime_error(setup->mistakes->text());
+    setup->config.gateway.data_dir = folder_.path();
+    return setup;
   }
 
   // As after a restart.
@@ -128,7 +136,7 @@ class GatewayParts {
 
   [[nodiscard]] Result<Payload> payload(const std::string& id,
                                         std::string_view route_name = "all") {
-    return Payload::open(rows_.at(id), route_name, {*spool_, *pipeline_, *ledger_, folder_.path()});
+    return Payload::open(rows_.at(id), route_name, {*spool_, pipeline(), *ledger_, folder_.path()});
   }
 
   // The row of this instance and destination, with what is not committed yet.
@@ -169,14 +177,14 @@ class GatewayParts {
 
   [[nodiscard]] const InstanceRow& row(const std::string& id) const { return rows_.at(id); }
   [[nodiscard]] std::string spool_path(const std::string& id) const { return spool_->path(id); }
-  [[nodiscard]] const config::Config& config() const { return config_; }
+  [[nodiscard]] CurrentSetup& current() { return current_; }
   [[nodiscard]] const config::Destination& destination(std::size_t index = 0) const {
-    return config_.destinations.at(index);
+    return current_.get()->config.destinations.at(index);
   }
   [[nodiscard]] Spool& spool() { return *spool_; }
   [[nodiscard]] Queue& queue() { return *queue_; }
   [[nodiscard]] Ledger& ledger() { return *ledger_; }
-  [[nodiscard]] const Pipeline& pipeline() const { return *pipeline_; }
+  [[nodiscard]] const Pipeline& pipeline() const { return *current_.get()->pipeline; }
   [[nodiscard]] std::string path(const std::string& name) const { return folder_.path(name); }
 
  private:
@@ -199,8 +207,7 @@ class GatewayParts {
   }
 
   TemporaryFolder folder_;
-  config::Config config_;
-  std::unique_ptr<Pipeline> pipeline_;
+  CurrentSetup current_{nullptr};
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Ledger> ledger_;

@@ -31,8 +31,8 @@ constexpr int kPlayed = 2;  // associations on which it is hostile; then it is g
 const std::string kImpatient = "associations = 1\nresponse_timeout = \"500ms\"\n";
 
 std::unique_ptr<Dispatcher> dispatch_to_tricks(GatewayParts& parts) {
-  auto dispatcher = std::make_unique<Dispatcher>(parts.config(), parts.spool(), parts.queue(),
-                                                 parts.ledger(), parts.pipeline());
+  auto dispatcher =
+      std::make_unique<Dispatcher>(parts.current(), parts.spool(), parts.queue(), parts.ledger());
   dispatcher->start();
   return dispatcher;
 }

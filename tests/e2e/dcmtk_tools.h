@@ -85,6 +85,16 @@ class StorescpProcess {
     }
     return files;
   }
+  // That were opened since the last start, besides the one that looked whether it is there.
+  [[nodiscard]] std::size_t associations() const {
+    const std::string log = process_->output();
+    const std::string received = "Association Received";
+    std::size_t count = 0;
+    for (auto at = log.find(received); at != std::string::npos; at = log.find(received, at + 1)) {
+      ++count;
+    }
+    return count;
+  }
   [[nodiscard]] bool wait_for_files(std::size_t count) const {
     return wait_until([&] { return files().size() >= count; }, kDeadline);
   }

@@ -292,6 +292,55 @@ TEST(Acceptor, TakesOverASocketThatListensAlready) {
   }
 }
 
+AcceptorRules rules_of(const std::vector<ListenerOptions>& listeners, const Rejection& answer) {
+  AcceptorRules rules;
+  rules.listeners = listeners;
+  rules.policy = [answer](auto&&...) { return std::optional(Objection{answer, "test"}); };
+  return rules;
+}
+
+TEST(Acceptor, KeepsTheSocketOfAListenerAndTheRulesOfWhoHasConnected) {
+  const std::vector<ListenerOptions> first = {{.name = "kept", .address = "127.0.0.1"},
+                                              {.name = "gone", .address = "127.0.0.1"}};
+  AcceptorRules before = rules_of(first, kCalledAeTitleNotRecognized);
+  Acceptor acceptor(before.listeners, before.limits, before.policy, nullptr, nullptr);
+  ASSERT_TRUE(acceptor.start());
+  const auto ports = acceptor.ports();
+  const RawPeer early = RawPeer::connect(ports[0]);
+  early.send(RequestParts().bytes().substr(0, 10));
+  // It is accepted once one that came behind it is answered.
+  const RawPeer behind = RawPeer::connect(ports[0]);
+  behind.send(RequestParts().bytes());
+  EXPECT_EQ(behind.receive(100), reject_pdu(1, 1, 7));
+  auto change = acceptor.prepare(
+      rules_of({{.name = "new", .address = "127.0.0.1"}, {.name = "kept", .address = "127.0.0.1"}},
+               kCallingAeTitleNotRecognized));
+  ASSERT_TRUE(change);
+  acceptor.apply(std::move(*change));
+  EXPECT_EQ(acceptor.ports()[1], ports[0]);
+  EXPECT_THROW((void)RawPeer::connect(ports[1]), std::runtime_error);
+  for (const std::uint16_t port : acceptor.ports()) {
+    const RawPeer late = RawPeer::connect(port);
+    late.send(RequestParts().bytes());
+    EXPECT_EQ(late.receive(100), reject_pdu(1, 1, 3));
+  }
+  early.send(RequestParts().bytes().substr(10));
+  EXPECT_EQ(early.receive(100), reject_pdu(1, 1, 7));
+}
+
+TEST(Acceptor, APortThatIsTakenLeavesEverything) {
+  Host host;
+  AcceptorRules before =
+      rules_of({{.name = "one", .address = "127.0.0.1"}}, kCalledAeTitleNotRecognized);
+  Acceptor acceptor(before.listeners, before.limits, before.policy, nullptr, nullptr);
+  ASSERT_TRUE(acceptor.start());
+  EXPECT_FALSE(acceptor.prepare(
+      rules_of({{.name = "two", .address = "127.0.0.1", .port = host.port()}}, {})));
+  const RawPeer peer = RawPeer::connect(acceptor.ports()[0]);
+  peer.send(RequestParts().bytes());
+  EXPECT_EQ(peer.receive(100), reject_pdu(1, 1, 7));
+}
+
 TEST(Acceptor, RejectsAboveTheLimitsUntilOneEnds) {
   for (const Limits limits : {Limits{2, 100}, Limits{100, 2}}) {
     Host host(limits);

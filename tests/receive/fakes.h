@@ -255,6 +255,11 @@ struct Gateway {
   }
 
   [[nodiscard]] Services services() { return {*spool, queue, ledger, *pipeline}; }
+  [[nodiscard]] Server::Parts parts() { return {*spool, queue, ledger}; }
+  // With the configuration as it is now.
+  [[nodiscard]] std::shared_ptr<const Setup> setup() const {
+    return std::make_shared<const Setup>(Setup{nullptr, config, pipeline});
+  }
   // Files of the spool, whole or in part.
   [[nodiscard]] std::size_t files() const {
     const std::filesystem::directory_iterator entries(path);
@@ -267,7 +272,7 @@ struct Gateway {
   TemporaryFolder folder;
   std::string path;  // of the spool
   config::Config config;
-  std::unique_ptr<Pipeline> pipeline;
+  std::shared_ptr<const Pipeline> pipeline;
   std::unique_ptr<Spool> spool;
   FakeQueue queue;
   FakeLedger ledger;

@@ -24,7 +24,7 @@ struct Running {
                    const std::string& gateway_options = "", const std::string& folder = "")
       : gateway(kRoute, gateway_options, folder) {
     if (change) change(gateway.config);
-    server = std::make_unique<Server>(gateway.config, gateway.services());
+    server = std::make_unique<Server>(gateway.setup(), gateway.parts());
     const auto started = server->start();
     if (!started) throw std::runtime_error(started.error().message);
     port = server->ports().at(0);

@@ -397,7 +397,7 @@ TEST(Server, TellsAPortThatIsTaken) {
   const Running running;
   Gateway second;
   second.config.listeners[0].port = running.port;
-  Server server(second.config, second.services());
+  Server server(second.setup(), second.parts());
   const auto started = server.start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, ErrorCode::configuration);
