@@ -85,7 +85,7 @@ class StorescpProcess {
     }
     return files;
   }
-  // That were opened since the last start, besides the one that looked whether it is there.
+  // That were opened since the last start, the look whether it is there among them.
   [[nodiscard]] std::size_t associations() const {
     const std::string log = process_->output();
     const std::string received = "Association Received";
