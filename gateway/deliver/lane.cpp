@@ -407,7 +407,7 @@ void Lane::raise_configuration_alarm(const Outcome& outcome) {
               {"reason", outcome.reason},
               {"advice",
                "let it know calling_ae_title and this machine, or mend `address` and "
-               "`calling_ae_title` of the destination and restart; then `sluice queue retry "
+               "`calling_ae_title` of the destination and reload; then `sluice queue retry "
                "--destination " +
                    destination_.name + "`"}});
 }
