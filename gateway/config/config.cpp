@@ -1,5 +1,6 @@
 #include "gateway/config/config.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -42,6 +43,26 @@ std::vector<Table> read_required_tables(Table& root, std::string_view key,
   return tables;
 }
 
+// Its sender waits for the destination's own answer, which must be free to come at once.
+void check_passing_routes(const Config& config, Mistakes& mistakes) {
+  for (const Route& route : config.routes) {
+    if (route.acknowledge != Acknowledge::delivered) continue;
+    for (const Destination& destination : config.destinations) {
+      const bool is_bound = !destination.schedule.empty() || destination.max_rate > 0 ||
+                            destination.max_bandwidth > 0 || !destination.required;
+      if (!is_bound ||
+          std::ranges::find(route.destinations, destination.name) == route.destinations.end()) {
+        continue;
+      }
+      mistakes.add(route.line, "route '" + log::escape(route.name) +
+                                   "' has acknowledge = \"delivered\", and its destination '" +
+                                   destination.name +
+                                   "' a schedule, a pace or required = false: nothing is kept that "
+                                   "could wait");
+    }
+  }
+}
+
 }  // namespace
 
 Config parse(std::string_view toml, Mistakes& mistakes) {
@@ -63,6 +84,7 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   }
   config.routes = read_routes(
       read_required_tables(root, "route", "nothing would be delivered", mistakes), known, mistakes);
+  check_passing_routes(config, mistakes);
   if (auto audit = root.table("audit")) config.audit = read_audit(*audit);
   if (auto metrics = root.table("metrics")) {
     config.metrics = read_metrics(*metrics, config.listeners);

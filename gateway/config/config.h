@@ -13,6 +13,7 @@
 #include "gateway/base/log.h"
 #include "gateway/config/network.h"
 #include "gateway/config/table.h"
+#include "gateway/config/time_window.h"
 
 namespace sluice::config {
 
@@ -116,8 +117,16 @@ struct Destination {
   milliseconds idle_timeout{5'000};       // an unused association is released
   milliseconds retry_min{2'000};          // back-off, doubled with jitter
   milliseconds retry_max{300'000};
-  int max_failures = 3;    // of one instance, by the PACS's refusal; then held
-  std::optional<Tls> tls;  // dicoms
+  int max_failures = 3;              // of one instance, by the PACS's refusal; then held
+  std::vector<std::string> filters;  // behind those of the route
+  int filters_line = 0;
+  std::vector<std::string> transfer_syntaxes;      // UIDs that it is offered; empty: any
+  std::vector<TimeWindow> schedule;                // when it is sent to; empty: always
+  int max_rate = 0;                                // instances a second; 0: any number
+  std::uint64_t max_bandwidth = 0;                 // bytes a second; 0: any number
+  bool required = true;                            // false: given up in the end
+  milliseconds give_up_after{24LL * 3600 * 1000};  // where it is not required
+  std::optional<Tls> tls;                          // dicoms
 };
 
 // What is true of an instance when its sender is told that it was stored.

@@ -14,6 +14,7 @@
 #include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
 #include "gateway/deliver/claimed.h"
+#include "gateway/deliver/lane_log.h"
 
 namespace sluice {
 namespace {
@@ -32,48 +33,13 @@ constexpr milliseconds kPause{1000};
 // The queue tells of work; should it ever be missed, this ends it.
 constexpr std::chrono::minutes kLookAnyway{1};
 
-void log_delivered(const Outcome& outcome, std::uint64_t bytes, milliseconds took) {
-  const std::string status = outcome.status.empty() ? "none" : outcome.status;
-  if (outcome.reason.empty()) {
-    log::info("delivered", {{"id", outcome.instance_id},
-                            {"destination", outcome.destination},
-                            {"route", outcome.route},
-                            {"status", status},
-                            {"bytes", bytes},
-                            {"milliseconds", took.count()}});
-  } else {
-    log::warning("delivered with a warning", {{"id", outcome.instance_id},
-                                              {"destination", outcome.destination},
-                                              {"route", outcome.route},
-                                              {"status", status},
-                                              {"reason", outcome.reason},
-                                              {"bytes", bytes},
-                                              {"milliseconds", took.count()}});
-  }
-}
-
-void log_undelivered(const Outcome& outcome) {
-  const std::string status = outcome.status.empty() ? "none" : outcome.status;
-  if (outcome.state == DeliveryState::held) {
-    log::error("held", {{"id", outcome.instance_id},
-                        {"destination", outcome.destination},
-                        {"route", outcome.route},
-                        {"status", status},
-                        {"reason", outcome.reason}});
-  } else {
-    log::warning("deferred", {{"id", outcome.instance_id},
-                              {"destination", outcome.destination},
-                              {"route", outcome.route},
-                              {"status", status},
-                              {"reason", outcome.reason},
-                              {"retry_after_milliseconds", outcome.retry_after.count()}});
-  }
-}
-
 }  // namespace
 
 Lane::Lane(const config::Destination& destination, Services services)
-    : destination_(destination), services_(std::move(services)), counters_(destination) {
+    : destination_(destination),
+      services_(std::move(services)),
+      counters_(destination),
+      flow_(destination_) {
   for (int worker = 0; worker < destination.associations; ++worker) {
     auto sender = destination.scheme == "file"
                       ? make_folder_sender(destination)
@@ -143,12 +109,14 @@ void Lane::work() {
   bool look = true;
   while (!is_stopping()) {
     if (settle_late() || open_more()) continue;
-    if (is_backing_off()) {
+    if (!may_send()) {
       if (send_handed_over()) continue;  // none is tried
       senders_.rest();
       std::unique_lock lock(mutex_);
-      changed_.wait_until(lock, std::min(blocked_until_, steady_clock::now() + kPause),
-                          [this] { return stopping_; });
+      const auto now = steady_clock::now();
+      const auto until = blocked_until_ > now ? std::min(blocked_until_, now + kPause)
+                                              : now + kPause;  // outside of its schedule
+      changed_.wait_until(lock, until, [this] { return stopping_; });
       continue;
     }
     if (send_handed_over()) continue;
@@ -210,7 +178,7 @@ void Lane::send_all(std::vector<QueueEntry> entries) {
   while (!sender && !is_stopping()) sender = senders_.take(steady_clock::now() + kPause);
   if (!sender) return;
   sender->prepare(claimed.entries());
-  while (claimed.next() != nullptr && !is_stopping() && !is_backing_off()) {
+  while (claimed.next() != nullptr && wait_for_turn(*claimed.next())) {
     send_or_postpone(*sender, *claimed.next());
     claimed.next_is_tried();
   }
@@ -234,6 +202,7 @@ bool Lane::settle_late() {
 }
 
 bool Lane::is_prompt() {
+  if (flow_.is_paced() || !flow_.is_open(std::chrono::system_clock::now())) return false;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_ || is_slow_ || handed_over_.size() >= kMostHandedOver ||
@@ -342,9 +311,13 @@ void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
 }
 
 void Lane::send(Sender& sender, const QueueEntry& entry) {
+  if (is_too_old(entry)) {
+    record(entry, {AttemptResult::postponed, "", "too old"});
+    return;
+  }
   const Verdicts verdicts =
       entry.delivery.released.empty() ? Verdicts::binding : Verdicts::overruled;
-  auto payload = Payload::open(entry.instance, entry.delivery.route, services_.origin, verdicts);
+  auto payload = Payload::open(entry, services_.origin, verdicts);
   if (!payload) {
     // Nothing that the destination did; only this instance waits or rests.
     Attempt attempt = attempt_of_error(payload.error(), AttemptResult::postponed);
@@ -363,6 +336,9 @@ void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t
                   steady_clock::duration took) {
   Outcome outcome = outcome_of(entry, attempt);
   outcome.reason = full_reason(attempt);
+  if (outcome.state == DeliveryState::discarded) {
+    outcome.reason = "given up, since not required: " + outcome.reason;
+  }
   services_.queue.finish(outcome);
   outcome.reason = attempt.reason;
   report(entry, outcome, attempt, bytes, took);
@@ -448,6 +424,10 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
       }
       break;
   }
+  const bool is_given_up = outcome.state == DeliveryState::held || is_too_old(entry);
+  if (!destination_.required && outcome.state != DeliveryState::delivered && is_given_up) {
+    outcome.state = DeliveryState::discarded;
+  }
   return outcome;
 }
 
@@ -472,6 +452,22 @@ void Lane::note(const Attempt& attempt, steady_clock::duration took) {
   if (attempt.result != AttemptResult::delivered) return;
   failures_ = 0;
   alarm_.clear();
+}
+
+bool Lane::may_send() {
+  return !is_backing_off() && flow_.is_open(std::chrono::system_clock::now());
+}
+
+bool Lane::wait_for_turn(const QueueEntry& entry) {
+  if (flow_.is_paced() && may_send()) {
+    pause(flow_.take_turn(entry.instance.data_set_length));
+  }
+  return !is_stopping() && may_send();
+}
+
+bool Lane::is_too_old(const QueueEntry& entry) const {
+  return !destination_.required &&
+         std::chrono::system_clock::now() - entry.instance.received_at > destination_.give_up_after;
 }
 
 bool Lane::is_backing_off() {

@@ -33,6 +33,7 @@
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/flow.h"
 #include "gateway/deliver/lane_counters.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
@@ -115,12 +116,18 @@ class Lane {
   [[nodiscard]] std::chrono::milliseconds back_off_together();
   void note(const Attempt& attempt, std::chrono::steady_clock::duration took);
   [[nodiscard]] bool is_backing_off();
+  // Neither backing off nor outside of its schedule.
+  [[nodiscard]] bool may_send();
+  // False when this one may not be sent any more, or not by now.
+  [[nodiscard]] bool wait_for_turn(const QueueEntry& entry);
+  [[nodiscard]] bool is_too_old(const QueueEntry& entry) const;
   [[nodiscard]] bool is_stopping();
   void pause(std::chrono::steady_clock::time_point until);
 
   const config::Destination destination_;
   const Services services_;
   const LaneCounters counters_;
+  Flow flow_;
   SenderPool senders_;
   std::vector<std::thread> threads_;
 

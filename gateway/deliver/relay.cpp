@@ -49,8 +49,8 @@ void Relay::send(const InstanceRow& instance, const dicom::Header& header,
   for (std::size_t n = 0; n < deliveries_.size(); ++n) {
     entry.delivery = deliveries_[n];
     // What no payload can be made of, a worker will hold, with the reason.
-    auto payload = Payload::open_received(SpoolReader(data_set), header, instance,
-                                          entry.delivery.route, dispatcher_->origin());
+    auto payload =
+        Payload::open_received(SpoolReader(data_set), header, entry, dispatcher_->origin());
     if (!payload) continue;
     Lane& lane = *dispatcher_->lane(entry.delivery.destination);
     sent_.push_back({&lane, n, lane.relay(entry, *payload, until_)});

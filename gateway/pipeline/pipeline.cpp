@@ -119,10 +119,10 @@ void Pipeline::add_filters(const config::Config& config, std::span<const FilterT
 }
 
 Pipeline::Chain Pipeline::make_chain(const config::Config& config,
-                                     std::span<const FilterType> types, const config::Route& route,
+                                     std::span<const FilterType> types, const Named& named,
                                      config::Mistakes& mistakes) const {
   Chain chain;
-  for (const std::string& name : route.filters) {
+  for (const std::string& name : named.filters) {
     const auto filter = std::ranges::find(filters_, name, &Step::name);
     if (filter != filters_.end()) {
       chain.steps.push_back(*filter);
@@ -130,16 +130,15 @@ Pipeline::Chain Pipeline::make_chain(const config::Config& config,
       if (filter->filter != nullptr) add_to(chain.effects, filter->filter->effects());
     } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
       if (std::ranges::find(types, name, &FilterType::type) != types.end()) {
-        mistakes.add(route.filters_line,
-                     "route '" + log::escape(route.name) + "': filter type '" + name +
-                         "' has options without a default; give it a [[filter]] table");
+        mistakes.add(named.line, named.by + ": filter type '" + name +
+                                     "' has options without a default; give it a [[filter]] "
+                                     "table");
         continue;
       }
       std::vector<std::string> known;
       for (const Step& step : filters_) known.push_back(step.name);
-      mistakes.add(route.filters_line, "route '" + log::escape(route.name) +
-                                           "': no filter is called '" + log::escape(name) + "'" +
-                                           config::suggestion(name, known));
+      mistakes.add(named.line, named.by + ": no filter is called '" + log::escape(name) + "'" +
+                                   config::suggestion(name, known));
     }
   }
   return chain;
@@ -153,8 +152,16 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   pipeline->irregular_tags_ = config.gateway.irregular_tags;
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
-    pipeline->chains_.push_back(pipeline->make_chain(config, types, route, mistakes));
+    const Named named{route.filters, route.filters_line, "route '" + log::escape(route.name) + "'"};
+    pipeline->chains_.push_back(pipeline->make_chain(config, types, named, mistakes));
     pipeline->routes_.emplace_back(route);
+  }
+  for (const config::Destination& destination : config.destinations) {
+    if (destination.filters.empty()) continue;
+    const Named named{destination.filters, destination.filters_line,
+                      "destination '" + log::escape(destination.name) + "'"};
+    pipeline->destination_chains_[destination.name] =
+        pipeline->make_chain(config, types, named, mistakes);
   }
   if (mistakes.empty()) pipeline->warn(config, mistakes);
   return pipeline;
@@ -224,6 +231,31 @@ Verdict Pipeline::verdict_on_tags(const dicom::Header& header) const {
   return Quarantine{std::move(reason)};
 }
 
+Pipeline::Chain Pipeline::chain_to(std::size_t route, std::string_view destination) const {
+  Chain chain = chains_[route];
+  const auto more = destination_chains_.find(destination);
+  if (more == destination_chains_.end()) return chain;
+  std::ranges::copy(more->second.steps, std::back_inserter(chain.steps));
+  return chain;
+}
+
+Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view destination,
+                                           Instance& instance, Ledger& ledger,
+                                           Detail detail) const {
+  auto run = destination.empty()
+                 ? Pipeline::run(chains_[route], instance, ledger, Verdicts::binding)
+                 : Pipeline::run(chain_to(route, destination), instance, ledger, Verdicts::binding);
+  if (!run) return tl::unexpected(run.error());
+  RouteDecision made{routes_[route].name(), std::move(run->verdict),     std::move(run->filter), {},
+                     instance.changes(),    routes_[route].acknowledge()};
+  if (detail == Detail::whole) {
+    if (auto pieces = instance.patch().render(instance.header().length())) {
+      made.pieces = std::move(*pieces);
+    }
+  }
+  return made;
+}
+
 Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
                                   Ledger& ledger, Detail detail) const {
   Instance received(provenance, header);
@@ -237,24 +269,36 @@ Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Hea
     }
     if (!route.condition().holds(received)) continue;
     Instance instance = received;
-    auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
-    if (!run) return tl::unexpected(run.error());
+    auto made = decide_one(index, "", instance, ledger, detail);
+    if (!made) return tl::unexpected(made.error());
     for (const std::string& label : instance.labels()) received.add_label(label);
-    RouteDecision made{route.name(), std::move(run->verdict), std::move(run->filter),
-                       {},           instance.changes(),      route.acknowledge()};
-    const bool is_aside =
-        route.destinations().empty() && std::holds_alternative<Pass>(made.verdict);
-    if (std::holds_alternative<Pass>(made.verdict) && !is_aside) made.verdict = on_tags;
-    if (std::holds_alternative<Pass>(made.verdict)) {
+    const bool passes = std::holds_alternative<Pass>(made->verdict);
+    const bool is_aside = route.destinations().empty() && passes;
+    if (passes && !is_aside) made->verdict = on_tags;
+    std::vector<std::string> apart;  // those with filters of their own
+    if (std::holds_alternative<Pass>(made->verdict)) {
       for (const std::string& destination : route.destinations()) {
-        if (served.insert(destination).second) made.destinations.push_back(destination);
+        if (!served.insert(destination).second) continue;
+        (has_filters(destination) ? apart : made->destinations).push_back(destination);
       }
     }
-    if (detail == Detail::whole) {
-      if (auto pieces = instance.patch().render(header.length())) made.pieces = std::move(*pieces);
+    report(provenance, *made);
+    if (apart.empty() || !made->destinations.empty()) {
+      (is_aside ? decision.asides : decision.routes).push_back(std::move(*made));
     }
-    report(provenance, made);
-    (is_aside ? decision.asides : decision.routes).push_back(std::move(made));
+    bool stopped = false;
+    for (const std::string& destination : apart) {
+      Instance copy(provenance, header);
+      for (const std::string& label : received.labels()) copy.add_label(label);
+      auto own = decide_one(index, destination, copy, ledger, detail);
+      if (!own) return tl::unexpected(own.error());
+      report(provenance, *own);
+      const bool own_passes = std::holds_alternative<Pass>(own->verdict);
+      if (own_passes) own->destinations = {destination};
+      // A route has one row without a destination: released, it goes to all that lack it.
+      if (own_passes || !stopped) decision.routes.push_back(std::move(*own));
+      stopped = stopped || !own_passes;
+    }
     if (route.is_final()) break;
   }
   decision.labels = received.labels();
@@ -309,8 +353,8 @@ Result<std::vector<std::string>> Pipeline::labels_before(std::size_t route,
   return labelled.labels();
 }
 
-Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger,
-                                Verdicts verdicts) const {
+Result<Verdict> Pipeline::apply(std::string_view route, std::string_view destination,
+                                Instance& instance, Ledger& ledger, Verdicts verdicts) const {
   const auto found = std::ranges::find(routes_, route, &Route::name);
   const bool no_chain = verdicts == Verdicts::overruled && route.empty();
   if (found == routes_.end() && !no_chain) {
@@ -319,7 +363,7 @@ Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledg
                        "' any more; put it back, or 'sluice queue retry' to route it anew");
   }
   const auto index = static_cast<std::size_t>(found - routes_.begin());
-  const Chain chain = no_chain ? Chain{} : chains_[index];
+  const Chain chain = no_chain ? Chain{} : chain_to(index, destination);
   if (!no_chain) {
     const auto labels = labels_before(index, instance, ledger);
     if (!labels) return tl::unexpected(labels.error());

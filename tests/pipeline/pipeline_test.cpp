@@ -279,7 +279,7 @@ TEST_F(PipelineTest, DecidesAboutIrregularTagsAsConfigured) {
   EXPECT_EQ(std::get<Quarantine>(rests.routes[0].verdict).reason, "tags (0020,0011) twice");
   EXPECT_TRUE(rests.routes[0].destinations.empty());
   Instance released(provenance_, header_);
-  const auto sent = pipeline_->apply("main", released, ledger_);
+  const auto sent = pipeline_->apply("main", "a", released, ledger_);
   ASSERT_TRUE(sent);
   EXPECT_TRUE(std::holds_alternative<Pass>(*sent)) << "what was accepted before is still sent";
   const std::string reject = "irregular_tags = \"reject\"\n";
@@ -298,10 +298,10 @@ TEST_F(PipelineTest, DecidesAboutIrregularTagsAsConfigured) {
 TEST_F(PipelineTest, AppliesWhatItDecided) {
   build("[[route]]\nname = \"main\"\nfilters = [\"set\"]\ndestinations = [\"a\"]\n");
   Instance instance(provenance_, header_);
-  const auto verdict = pipeline_->apply("main", instance, ledger_);
+  const auto verdict = pipeline_->apply("main", "a", instance, ledger_);
   ASSERT_TRUE(verdict);
   EXPECT_EQ(instance.text(tags::kStudyId), "x");
-  const auto gone = pipeline_->apply("renamed", instance, ledger_);
+  const auto gone = pipeline_->apply("renamed", "a", instance, ledger_);
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, ErrorCode::configuration);
 }
@@ -311,19 +311,19 @@ TEST_F(PipelineTest, AnOverruledVerdictLetsTheRestOfTheChainRun) {
       "[[route]]\nname = \"main\"\nfilters = [\"quarantine\", \"reject\", \"set\"]\n"
       "destinations = [\"a\"]\n");
   Instance stopped(provenance_, header_);
-  const auto binding = pipeline_->apply("main", stopped, ledger_);
+  const auto binding = pipeline_->apply("main", "a", stopped, ledger_);
   ASSERT_TRUE(binding);
   EXPECT_TRUE(std::holds_alternative<Quarantine>(*binding));
   EXPECT_NE(stopped.text(tags::kStudyId), "x");
   Instance released(provenance_, header_);
-  const auto overruled = pipeline_->apply("main", released, ledger_, Verdicts::overruled);
+  const auto overruled = pipeline_->apply("main", "a", released, ledger_, Verdicts::overruled);
   ASSERT_TRUE(overruled);
   EXPECT_TRUE(std::holds_alternative<Pass>(*overruled));
   EXPECT_EQ(released.text(tags::kStudyId), "x");
   Instance unrouted(provenance_, header_);
-  EXPECT_TRUE(pipeline_->apply("", unrouted, ledger_, Verdicts::overruled));
+  EXPECT_TRUE(pipeline_->apply("", "a", unrouted, ledger_, Verdicts::overruled));
   EXPECT_TRUE(unrouted.patch().empty());
-  EXPECT_FALSE(pipeline_->apply("renamed", unrouted, ledger_, Verdicts::overruled))
+  EXPECT_FALSE(pipeline_->apply("renamed", "a", unrouted, ledger_, Verdicts::overruled))
       << "without its chain it would go out unrepaired";
 }
 
@@ -340,7 +340,7 @@ TEST_F(PipelineTest, GivesTheNewUidBehindTheLastFilterAndRemembersTheOldOne) {
   Provenance given = provenance_;
   given.new_sop_instance_uid = uid;
   Instance instance(given, header_);
-  ASSERT_TRUE(pipeline_->apply("main", instance, **ledger));
+  ASSERT_TRUE(pipeline_->apply("main", "a", instance, **ledger));
   EXPECT_EQ(instance.text(tags::kSopInstanceUid), uid);
   EXPECT_EQ(instance.text(tags::kStudyId), "x");
   EXPECT_EQ(instance.changes().back().path, "SOPInstanceUID");
@@ -381,7 +381,7 @@ destinations = ["a"]
 )");
   EXPECT_TRUE(std::holds_alternative<Drop>(decide().routes.at(0).verdict));
   Instance instance(provenance_, header_);
-  const auto verdict = pipeline_->apply("main", instance, ledger_);
+  const auto verdict = pipeline_->apply("main", "a", instance, ledger_);
   ASSERT_TRUE(verdict);
   EXPECT_TRUE(std::holds_alternative<Drop>(*verdict));
 }
@@ -413,6 +413,44 @@ destinations = ["b"]
   EXPECT_EQ(decision->findings[0].finding.parts.at(0).text, "StudyID: other; it is \"S\"");
   EXPECT_TRUE(decision->findings[1].finding.holds);
   EXPECT_GE(decision->routes.at(0).pieces.size(), 2U);
+}
+
+TEST_F(PipelineTest, DecidesForADestinationWithFiltersOfItsOwn) {
+  build(R"(
+[[destination]]
+name = "c"
+address = "dicom://C@127.0.0.1:104"
+filters = ["drop"]
+[[destination]]
+name = "d"
+address = "dicom://D@127.0.0.1:104"
+filters = ["set"]
+[[route]]
+name = "main"
+destinations = ["a", "c", "d"]
+)");
+  const Decision decision = decide();
+  ASSERT_EQ(decision.routes.size(), 3U);
+  EXPECT_EQ(decision.routes[0].destinations, std::vector<std::string>{"a"});
+  EXPECT_TRUE(decision.routes[0].changes.empty());
+  EXPECT_TRUE(std::holds_alternative<Drop>(decision.routes[1].verdict));
+  EXPECT_EQ(decision.routes[2].destinations, std::vector<std::string>{"d"});
+  EXPECT_EQ(decision.routes[2].changes.size(), 1U);
+  Instance plain(provenance_, header_);
+  ASSERT_TRUE(pipeline_->apply("main", "a", plain, ledger_));
+  EXPECT_TRUE(plain.changes().empty());
+  Instance changed(provenance_, header_);
+  ASSERT_TRUE(pipeline_->apply("main", "d", changed, ledger_));
+  EXPECT_EQ(changed.text(tags::kStudyId), "x");
+}
+
+TEST_F(PipelineTest, NotesUnknownFiltersOfADestination) {
+  build(
+      "[[destination]]\nname = \"c\"\naddress = \"dicom://C@127.0.0.1:104\"\n"
+      "filters = [\"nobody\"]\n[[route]]\ndestinations = [\"a\"]\n");
+  EXPECT_NE(mistakes_.text().find("destination 'c': no filter is called 'nobody'"),
+            std::string::npos)
+      << mistakes_.text();
 }
 
 TEST_F(PipelineTest, WarnsOfRoutesThatTakeNothingAndOfConditionsOnWhatIsEdited) {
