@@ -192,6 +192,7 @@ Result<void> RunningGateway::show_metrics() {
   if (!setup_.config.metrics) return {};
   std::vector<std::string> names;
   for (const config::Destination& each : setup_.config.destinations) names.push_back(each.name);
+  for (const config::Group& each : setup_.config.groups) names.push_back(each.name);
   auto gauges = metrics::QueueGauges::open(queue_file(setup_.config), std::move(names));
   if (!gauges) return tl::unexpected(gauges.error());
   queue_gauges_ = std::move(*gauges);

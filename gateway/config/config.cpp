@@ -76,11 +76,16 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   config.listeners = read_listeners(
       read_required_tables(root, "listener", "nothing could be received", mistakes), mistakes);
   config.filters = read_filters(root.tables("filter"));
+  Names names;
   config.destinations = read_destinations(
-      read_required_tables(root, "destination", "nothing could be delivered", mistakes));
+      read_required_tables(root, "destination", "nothing could be delivered", mistakes), names);
+  config.groups = read_groups(root.tables("group"), config.destinations, names);
   std::vector<std::string> known;
   for (const Destination& destination : config.destinations) {
     if (!destination.name.empty()) known.push_back(destination.name);
+  }
+  for (const Group& group : config.groups) {
+    if (!group.name.empty()) known.push_back(group.name);
   }
   config.routes = read_routes(
       read_required_tables(root, "route", "nothing would be delivered", mistakes), known, mistakes);

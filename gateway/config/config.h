@@ -129,6 +129,15 @@ struct Destination {
   std::optional<Tls> tls;                          // dicoms
 };
 
+// Destinations of which one is enough. Routes name it as a destination.
+struct Group {
+  std::string name;
+  std::vector<std::string> destinations;  // two or more, in the order in which they are asked
+  bool is_balanced = false;               // else the first that is not away
+  std::vector<std::string> filters;       // behind those of the route
+  int filters_line = 0;
+};
+
 // What is true of an instance when its sender is told that it was stored.
 enum class Acknowledge {
   delivered,  // its destination said so; nothing is kept here
@@ -177,6 +186,7 @@ struct Config {
   std::vector<Listener> listeners;
   std::vector<FilterEntry> filters;
   std::vector<Destination> destinations;
+  std::vector<Group> groups;
   std::vector<Route> routes;
   Audit audit;
   std::optional<Metrics> metrics;  // nullopt: not shown

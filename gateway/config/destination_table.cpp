@@ -90,10 +90,9 @@ Destination read_destination(Table& table, Names& names) {
 
 }  // namespace
 
-std::vector<Destination> read_destinations(std::vector<Table> tables) {
+std::vector<Destination> read_destinations(std::vector<Table> tables, Names& names) {
   std::vector<Destination> destinations;
   destinations.reserve(tables.size());
-  Names names;
   for (Table& table : tables) destinations.push_back(read_destination(table, names));
   return destinations;
 }

@@ -1,7 +1,10 @@
 #include "gateway/deliver/dispatcher.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -36,6 +39,7 @@ class Dispatcher::State {
       lanes_.push_back(
           std::make_unique<Lane>(destination, Lane::Services{queue, origin_, audit, patience_}));
     }
+    for (const config::Group& group : config.groups) add_group(group);
   }
 
   void start() {
@@ -50,6 +54,8 @@ class Dispatcher::State {
   }
 
   Lane* lane(std::string_view destination) {
+    const auto group = groups_.find(destination);
+    if (group != groups_.end()) return group->second.choose();
     const auto found = std::ranges::find(names_, destination);
     return found == names_.end() ? nullptr
                                  : lanes_[static_cast<std::size_t>(found - names_.begin())].get();
@@ -71,6 +77,34 @@ class Dispatcher::State {
   }
 
  private:
+  // Lanes of which one is enough.
+  struct Members {
+    std::vector<Lane*> lanes;
+    bool is_balanced = false;
+    std::atomic<std::size_t> turn = 0;
+
+    // The first that is not away, or is free; the first of all, when there is none.
+    [[nodiscard]] Lane* choose() {
+      const std::size_t first = is_balanced ? turn++ : 0;
+      for (std::size_t n = 0; n < lanes.size(); ++n) {
+        Lane* const lane = lanes[(first + n) % lanes.size()];
+        if (is_balanced ? lane->is_prompt() : !lane->is_away()) return lane;
+      }
+      return lanes.front();
+    }
+  };
+
+  // In the order of the group; with failover each one's turn comes behind those before it.
+  void add_group(const config::Group& group) {
+    Members& members = groups_[group.name];
+    members.is_balanced = group.is_balanced;
+    for (const std::string& name : group.destinations) {
+      Lane* const one = lane(name);
+      one->serve({group.name, group.is_balanced ? std::vector<Lane*>() : members.lanes});
+      members.lanes.push_back(one);
+    }
+  }
+
   // What waits for a destination that the configuration no longer has waits for ever,
   // unless somebody hears of it.
   void report_removed_destinations() {
@@ -82,7 +116,8 @@ class Dispatcher::State {
     }
     for (const Queue::Count& count : *counts) {
       if (count.destination.empty() || !is_unfinished(count.state) ||
-          std::ranges::find(names_, count.destination) != names_.end()) {
+          std::ranges::find(names_, count.destination) != names_.end() ||
+          groups_.contains(count.destination)) {
         continue;
       }
       log::warning(
@@ -112,6 +147,7 @@ class Dispatcher::State {
   const milliseconds patience_;
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::map<std::string, Members, std::less<>> groups_;
 };
 
 Dispatcher::Dispatcher(const config::Config& config, Spool& spool, Queue& queue, Ledger& ledger,

@@ -30,7 +30,7 @@ constexpr std::size_t kHandedOverAtOnce = 4;
 constexpr std::size_t kMostHandedOver = 64;
 // Between two looks at an idle association, and when the queue itself fails.
 constexpr milliseconds kPause{1000};
-// The queue tells of work; should it ever be missed, this ends it.
+// Should a word of the queue ever be missed.
 constexpr std::chrono::minutes kLookAnyway{1};
 
 }  // namespace
@@ -46,6 +46,11 @@ Lane::Lane(const config::Destination& destination, Services services)
                       : make_dicom_sender(destination, audit::security_alerts(services_.audit));
     senders_.add(audited(std::move(sender), destination, services_.audit));
   }
+}
+
+void Lane::serve(Served group) {
+  services_.queue.serve(destination_.name, group.group);
+  groups_.push_back(std::move(group));
 }
 
 void Lane::start(milliseconds last_wait) {
@@ -126,17 +131,25 @@ void Lane::work() {
     }
     senders_.rest();
     const auto now = steady_clock::now();
-    look = services_.queue.wait_for_work(destination_.name, now + kPause) ||
+    look = services_.queue.wait_for_work(destination_.name, now + kPause) || !groups_.empty() ||
            now - last_look >= kLookAnyway;
   }
 }
 
 // True if there was something to do, or may be.
 bool Lane::send_batch() {
-  auto batch = services_.queue.claim(destination_.name, kBatch);
+  if (send_batch_for(destination_.name)) return true;
+  const auto is_away = [](Lane* lane) { return lane->is_away(); };
+  return std::ranges::any_of(groups_, [&](const Served& served) {
+    return std::ranges::all_of(served.before, is_away) && send_batch_for(served.group);
+  });
+}
+
+bool Lane::send_batch_for(const std::string& name) {
+  auto batch = services_.queue.claim(name, kBatch);
   if (!batch) {
     log::error("deliveries cannot be claimed",
-               {{"destination", destination_.name}, {"reason", batch.error().message}});
+               {{"destination", name}, {"reason", batch.error().message}});
     pause(steady_clock::now() + kPause);
     return true;
   }
@@ -210,7 +223,10 @@ bool Lane::is_prompt() {
       return false;
     }
   }
-  return !services_.queue.has_work(destination_.name);
+  // Nothing is overtaken.
+  return !services_.queue.has_work(destination_.name) &&
+         std::ranges::none_of(
+             groups_, [&](const Served& served) { return services_.queue.has_work(served.group); });
 }
 
 Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime until) {
@@ -229,6 +245,11 @@ Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime 
     note(relayed.attempt, relayed.took);
   }
   return relayed;
+}
+
+std::string Lane::reason_in_row(const DeliveryRow& row, std::string reason) const {
+  if (row.destination == destination_.name) return reason;
+  return told_by(destination_.name, std::move(reason));
 }
 
 void Lane::wait(Relayed& relayed, SteadyTime until) {
@@ -319,7 +340,6 @@ void Lane::send(Sender& sender, const QueueEntry& entry) {
       entry.delivery.released.empty() ? Verdicts::binding : Verdicts::overruled;
   auto payload = Payload::open(entry, services_.origin, verdicts);
   if (!payload) {
-    // Nothing that the destination did; only this instance waits or rests.
     Attempt attempt = attempt_of_error(payload.error(), AttemptResult::postponed);
     attempt.is_damaged = payload.error().code == ErrorCode::corrupt;
     record(entry, attempt);
@@ -336,6 +356,7 @@ void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t
                   steady_clock::duration took) {
   Outcome outcome = outcome_of(entry, attempt);
   outcome.reason = full_reason(attempt);
+  outcome.reason = reason_in_row(entry.delivery, std::move(outcome.reason));
   if (outcome.state == DeliveryState::discarded) {
     outcome.reason = "given up, since not required: " + outcome.reason;
   }
@@ -353,9 +374,10 @@ void Lane::report(const QueueEntry& entry, const Outcome& outcome, const Attempt
   }
   counters_.note(outcome, entry.instance.received_at, bytes, took);
   if (outcome.state == DeliveryState::delivered) {
-    log_delivered(outcome, bytes, std::chrono::duration_cast<milliseconds>(took));
+    log_delivered(outcome, destination_.name, bytes,
+                  std::chrono::duration_cast<milliseconds>(took));
   } else {
-    log_undelivered(outcome);
+    log_undelivered(outcome, destination_.name);
   }
   if (attempt.is_misconfigured) raise_configuration_alarm(outcome);
 }
@@ -367,26 +389,13 @@ void Lane::raise_configuration_alarm(const Outcome& outcome) {
     if (alarm_ == outcome.reason) return;
     alarm_ = outcome.reason;
   }
-  count("sluice_configuration_alarms_total", {{"destination", destination_.name}});
-  log::error("a destination does not take us: all that is sent there is held",
-             {{"destination", destination_.name},
-              {"called_ae_title", destination_.called_ae_title},
-              {"host", destination_.host},
-              {"port", destination_.port},
-              {"calling_ae_title", destination_.calling_ae_title},
-              {"status", outcome.status.empty() ? "none" : outcome.status},
-              {"reason", outcome.reason},
-              {"advice",
-               "let it know calling_ae_title and this machine, or mend `address` and "
-               "`calling_ae_title` of the destination and restart; then `sluice queue retry "
-               "--destination " +
-                   destination_.name + "`"}});
+  log_configuration_alarm(outcome, destination_);
 }
 
 Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
   Outcome outcome;
   outcome.instance_id = entry.instance.id;
-  outcome.destination = destination_.name;
+  outcome.destination = entry.delivery.destination;
   outcome.route = entry.delivery.route;
   outcome.reason = attempt.reason;
   outcome.status = attempt.status;
@@ -424,6 +433,8 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
       }
       break;
   }
+  // Another of the group may take it at once; behind a second failure it waits as any other.
+  if (is_of_group(entry) && attempts == 1) outcome.retry_after = milliseconds(0);
   const bool is_given_up = outcome.state == DeliveryState::held || is_too_old(entry);
   if (!destination_.required && outcome.state != DeliveryState::delivered && is_given_up) {
     outcome.state = DeliveryState::discarded;

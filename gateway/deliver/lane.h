@@ -59,6 +59,12 @@ class Lane {
     SenderPool::Lease sender = {};                  // while its answer is awaited
   };
 
+  // A group that its destination is in, and the lanes of those that come first.
+  struct Served {
+    std::string group;
+    std::vector<Lane*> before;
+  };
+
   Lane(const config::Destination& destination, Services services);
   ~Lane() = default;
   Lane(const Lane&) = delete;
@@ -68,6 +74,11 @@ class Lane {
   // longest that its deliveries were told to wait before a restart: should the first attempt
   // fail again, the pauses go on growing from there.
   void start(std::chrono::milliseconds last_wait = {});
+
+  // Before start(). The lanes outlive this one's threads.
+  void serve(Served group);
+  // It is left alone for the time being, or outside of its schedule.
+  [[nodiscard]] bool is_away() { return !may_send(); }
 
   void ask_to_stop();
   // True when all workers have ended.
@@ -79,6 +90,8 @@ class Lane {
   [[nodiscard]] bool is_prompt();
   // not_now, when it cannot be sent by then; nothing is recorded yet.
   [[nodiscard]] Relayed relay(const QueueEntry& entry, Payload& payload, SteadyTime until);
+  // What the row of such a delivery is to say.
+  [[nodiscard]] std::string reason_in_row(const DeliveryRow& row, std::string reason) const;
   // For the answer. Afterwards it is still unanswered if there was none.
   void wait(Relayed& relayed, SteadyTime until);
   // Sends it whatever was before and however long it takes, and records nothing: for a sender
@@ -98,6 +111,10 @@ class Lane {
   void run();
   void work();
   [[nodiscard]] bool send_batch();
+  [[nodiscard]] bool send_batch_for(const std::string& name);
+  [[nodiscard]] bool is_of_group(const QueueEntry& entry) const {
+    return entry.delivery.destination != destination_.name;
+  }
   [[nodiscard]] bool send_handed_over();
   void send_all(std::vector<QueueEntry> entries);
   [[nodiscard]] bool settle_late();
@@ -130,6 +147,7 @@ class Lane {
   Flow flow_;
   SenderPool senders_;
   std::vector<std::thread> threads_;
+  std::vector<Served> groups_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;

@@ -65,7 +65,7 @@ void Relay::wait() {
     if (delivery.state != DeliveryState::delivered) continue;
     delivery.attempts = 1;
     delivery.status = sent.relayed.attempt.status;
-    delivery.reason = full_reason(sent.relayed.attempt);
+    delivery.reason = sent.lane->reason_in_row(delivery, full_reason(sent.relayed.attempt));
   }
 }
 

@@ -156,13 +156,15 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
     pipeline->chains_.push_back(pipeline->make_chain(config, types, named, mistakes));
     pipeline->routes_.emplace_back(route);
   }
-  for (const config::Destination& destination : config.destinations) {
-    if (destination.filters.empty()) continue;
+  const auto add_filters_of = [&](const auto& destination, const std::string& kind) {
+    if (destination.filters.empty()) return;
     const Named named{destination.filters, destination.filters_line,
-                      "destination '" + log::escape(destination.name) + "'"};
+                      kind + " '" + log::escape(destination.name) + "'"};
     pipeline->destination_chains_[destination.name] =
         pipeline->make_chain(config, types, named, mistakes);
-  }
+  };
+  for (const config::Destination& each : config.destinations) add_filters_of(each, "destination");
+  for (const config::Group& each : config.groups) add_filters_of(each, "group");
   if (mistakes.empty()) pipeline->warn(config, mistakes);
   return pipeline;
 }

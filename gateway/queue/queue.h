@@ -215,6 +215,9 @@ class Queue {
   virtual void wake() = 0;
   // The same for one thread that waits for this destination, or comes to.
   virtual void nudge(std::string_view destination) = 0;
+  // From now on what waits for `group` nudges who waits for this destination, too. At the
+  // start.
+  virtual void serve(const std::string& destination, const std::string& group) = 0;
 
   // Waits until everything said so far is committed. Errors: transient.
   [[nodiscard]] virtual Result<void> flush() = 0;

@@ -124,6 +124,18 @@ TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfTls) {
   }
 }
 
+TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfAGroup) {
+  const std::string text = test::read_file(kFolder + "/sluice.toml");
+  const std::size_t begin = text.find("# [[group]]\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string section = text.substr(begin, text.find("\n[[", begin) - begin);
+  const auto keys = accepted_keys("[[group]]");
+  EXPECT_THAT(keys, Contains("mode"));
+  for (const std::string& key : keys) {
+    EXPECT_NE(section.find("\n# " + key + " = "), std::string::npos) << key;
+  }
+}
+
 // What is a comment only must not be wrong because nobody reads it.
 TEST(ShippedFiles, FullConfigurationIsRightWithItsTlsTablesInUse) {
   std::istringstream lines(test::read_file(kFolder + "/sluice.toml"));

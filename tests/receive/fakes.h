@@ -61,6 +61,7 @@ class FakeQueue : public Queue {
   bool has_room() const override { return room; }
   bool has_work(std::string_view) override { return true; }
   void nudge(std::string_view) override {}
+  void serve(const std::string&, const std::string&) override {}
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
   Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
                        UidClaims::Claim) override {
