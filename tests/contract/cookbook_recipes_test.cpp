@@ -33,6 +33,8 @@ const std::vector<CookbookRecipe>& cookbook_recipes() {
                   {"Modality", "SEG"},
                   {"time", "2099-01-01 08:00"}},  // after the ledger wrote the replacement
          .delivered = {{"pacs", {{"SOPInstanceUID", "1.2.77.1"}, {"StudyInstanceUID", "1.2.4"}}}}},
+        {.sent = {{"calling_ae_title", "RESEARCH"}, {"Modality", "CT"}},
+         .delivered = {{"pacs", {}}}},
         {.sent = {{"Modality", "US"}}, .delivered = {{"pacs", {}}}}}},
       {"04-second-pacs-in-migration.toml",
        {{.sent = {},
