@@ -11,11 +11,13 @@
 
 #include "gateway/config/config.h"
 #include "gateway/config/table.h"
+#include "tests/support/accepted_keys.h"
 #include "tests/support/fixtures.h"
 
 namespace sluice::config {
 namespace {
 
+using test::accepted_keys;
 using testing::Contains;
 using testing::IsEmpty;
 
@@ -28,22 +30,6 @@ std::vector<std::string> shipped_files() {
   }
   std::sort(files.begin(), files.end());
   return files;
-}
-
-// The keys that the code accepts in a table: it tells them for a key unlike any other.
-std::vector<std::string> accepted_keys(const std::string& table) {
-  constexpr const char* kUnlike = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
-  Mistakes mistakes("f");
-  (void)parse(table + "\n" + kUnlike + " = 1\n", mistakes);
-  const std::string start = "unknown key '" + std::string(kUnlike) + "'; known here: ";
-  for (const Mistake& mistake : mistakes.list()) {
-    if (!mistake.message.starts_with(start)) continue;
-    std::vector<std::string> keys;
-    std::istringstream list(mistake.message.substr(start.size()));
-    for (std::string key; std::getline(list >> std::ws, key, ',');) keys.push_back(key);
-    return keys;
-  }
-  return {};
 }
 
 TEST(ShippedFiles, LoadWithoutMistakes) {
