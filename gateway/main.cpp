@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "gateway/command/command.h"
+#include "gateway/config/quantity.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ struct Arguments {
   std::vector<std::string> states;
   command::QueueOptions queue;
   std::string uid;
+  std::string since = "24h";
 };
 
 void add_common(CLI::App& app, Arguments& arguments, bool with_json = true) {
@@ -183,6 +185,27 @@ void add_fault(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   });
 }
 
+void add_report(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* report = app.add_subcommand("report", "what a person should look at");
+  report->require_subcommand(1);
+  CLI::App* series = report->add_subcommand(
+      "series",
+      "series that are not what their first instance was, or too large; exit code 3: none");
+  add_common(*series, arguments);
+  series->add_option("--since", arguments.since, "recorded in so long until now, such as 24h or 7d")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        return config::parse_duration(text)
+                   ? std::string()
+                   : "is no duration; units: " + std::string(config::kDurationUnits);
+      });
+  series->callback([&] {
+    exit_code = command::report_series(
+        arguments.config,
+        config::parse_duration(arguments.since).value_or(config::kLongestDuration), arguments.json);
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Sluice: a DICOM gateway between modality and PACS", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
@@ -199,6 +222,7 @@ int run(int argc, char** argv) {
   add_explain(app, arguments, exit_code);
   add_queue(app, arguments, exit_code);
   add_fault(app, arguments, exit_code);
+  add_report(app, arguments, exit_code);
 
   CLI::App* ledger = app.add_subcommand("ledger", "what was decided once and is kept");
   ledger->require_subcommand(1);

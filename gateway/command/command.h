@@ -2,6 +2,7 @@
 // stdout and what went wrong to stderr. With `json`, stdout is one JSON document.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -67,5 +68,9 @@ struct QueueOptions {
 
 // Every replacement that has this UID on either side.
 [[nodiscard]] int ledger_lookup(const std::string& config_file, const std::string& uid, bool json);
+
+// What check_series found suspect in the time until now. It shows patient data.
+[[nodiscard]] int report_series(const std::string& config_file, std::chrono::milliseconds since,
+                                bool json);
 
 }  // namespace sluice::command

@@ -215,7 +215,9 @@ PRAGMA user_version = 1)");
 
 TEST_F(DamagedLedger, TakesOverAFileOfVersion2) {
   fill(*open(), 2);
-  change_file("DROP TABLE found_values; DROP TABLE instance_numbers; PRAGMA user_version = 2");
+  change_file(
+      "DROP TABLE found_values; DROP TABLE instance_numbers; DROP TABLE series_identities; "
+      "DROP TABLE series_suspects; DROP TABLE series_counts; PRAGMA user_version = 2");
   const auto ledger = open();
   EXPECT_EQ(*ledger->series_number(numbered(1)), 10'000);
   EXPECT_EQ(ledger->merged_study("merge", "key1", "1.5.1", study_of(9))->study_instance_uid,

@@ -147,6 +147,11 @@ class NoLedger : public Ledger {
                                   Time) override {
     return found.value;
   }
+  Result<SeriesAttributes> series_identity(const SeriesIdentity& identity) override {
+    return identity.attributes;
+  }
+  Result<bool> record_suspect(const SeriesSuspect&) override { return true; }
+  Result<bool> is_beyond_limit(const SeriesCountRequest&) override { return false; }
   [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override { return {}; }
 };
