@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-#include "gateway/base/log.h"
+#include "gateway/base/counter.h"
 #include "gateway/ledger/ledger.h"
 #include "tests/support/filter_runner.h"
 #include "tests/support/temporary_folder.h"
@@ -89,11 +89,18 @@ TEST_F(CheckSeries, PassesWhatAgreesAndTellsNothing) {
 }
 
 TEST_F(CheckSeries, AlarmsOnceForEachWayInWhichItDiffersAndPasses) {
+  const auto told = [] {
+    return counted(
+        "sluice_series_suspects_total",
+        {{"filter", "check_series"}, {"reason", "Modality, PatientID"}, {"outcome", "alarm"}});
+  };
+  const auto before = told();
   EXPECT_TRUE(passes({}));
   for (int slice = 2; slice < 6; ++slice) {
     const std::string uid = "1.2.3." + std::to_string(slice);
     EXPECT_TRUE(passes({.instance = uid, .modality = "MR", .patient = "4712"}));
   }
+  EXPECT_EQ(told(), before + 1);
   EXPECT_TRUE(passes({.instance = "1.2.3.6", .study = "1.2.7"}));
   const auto found = suspects();
   ASSERT_THAT(found, SizeIs(2));
