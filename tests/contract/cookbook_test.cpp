@@ -132,7 +132,9 @@ class Cookbook : public testing::TestWithParam<CookbookRecipe> {
   void expect_delivered(const RouteDecision& route, const CookbookTexts& expected,
                         const CookbookInstance& sent) {
     Instance instance(sent.provenance, *sent.header);
-    ASSERT_TRUE(pipeline_->apply(route.route, instance, *ledger_));
+    ASSERT_TRUE(pipeline_->apply(route.route,
+                                 route.destinations.empty() ? "" : route.destinations.front(),
+                                 instance, *ledger_));
     const std::string bytes = test::rendered(instance.patch(), sent.bytes);
     const dicom::Header header = test::header_of(bytes, sent.header->transfer_syntax().uid);
     const Instance received(sent.provenance, header);
