@@ -77,7 +77,8 @@ TEST_F(TestRunning, TellsEveryDifference) {
       ElementsAre("routes: labels / main", "labels: urgent / none", "verdict by main: drop / pass",
                   "reason by main: phantom / \"\"", "status by main: 0xC000 / pass",
                   "values.StationName by main: CT2 / \"CT1\"",
-                  "unchanged by main: true / changes of StationName", "destinations: none / pacs"));
+                  "unchanged by main: true / changes of StationName, SeriesNumber",
+                  "destinations: none / pacs"));
 }
 
 TEST_F(TestRunning, TellsVerdictsWithReasonAndStatus) {
