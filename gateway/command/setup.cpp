@@ -1,6 +1,7 @@
 #include "gateway/command/setup.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -35,6 +36,8 @@ Setup load(const std::string& config_file, const std::string& site_key) {
   setup.config = config::load(config_file, *setup.mistakes);
   check_transfer_syntaxes(setup.config, *setup.mistakes);
   setup.pipeline = Pipeline::build(setup.config, filter_types(), site_key, *setup.mistakes);
+  setup.tests = read_tests(setup.config.tests, setup.config,
+                           std::filesystem::path(config_file).parent_path().string());
   return setup;
 }
 
@@ -48,8 +51,10 @@ std::optional<Setup> load_or_print(const std::string& config_file, const std::st
 std::optional<config::Config> load_config_or_print(const std::string& config_file) {
   auto setup = load_or_print(config_file, "");
   if (!setup) return std::nullopt;
-  // Without the filters' and conditions' tables, which refer to the mistakes that end here.
+  // Without the tables of filters, conditions and tests, which refer to the mistakes that end
+  // here.
   setup->config.filters.clear();
+  setup->config.tests.clear();
   for (config::Route& route : setup->config.routes) route.when.reset();
   return std::move(setup->config);
 }

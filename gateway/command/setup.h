@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/command/test_table.h"
 #include "gateway/config/config.h"
 #include "gateway/pipeline/pipeline.h"
 
@@ -16,6 +17,7 @@ struct Setup {
   std::unique_ptr<config::Mistakes> mistakes;  // the tables in `config` refer to it
   config::Config config;
   std::unique_ptr<Pipeline> pipeline;
+  std::vector<ConfigurationTest> tests;  // of this file, for `sluice test`
 };
 
 // Reads and builds everything. `mistakes` tells whether it is usable.

@@ -94,6 +94,7 @@ Config parse(std::string_view toml, Mistakes& mistakes) {
   if (auto metrics = root.table("metrics")) {
     config.metrics = read_metrics(*metrics, config.listeners);
   }
+  config.tests = root.tables("test");
   root.finish();
   return config;
 }
@@ -106,6 +107,20 @@ Config load(const std::string& path, Mistakes& mistakes) {
     return {};
   }
   return parse(text, mistakes);
+}
+
+std::optional<TestFile> load_test_file(const std::string& path, Mistakes& mistakes) {
+  std::string reason;
+  const std::string text = read_whole(path, reason);
+  Mistakes looked_at(path);
+  if (!Table::parse(text, looked_at).has("config")) return std::nullopt;
+  Table root = Table::parse(text, mistakes);
+  const std::string named = root.required_string("config");
+  TestFile file;
+  file.config_file = (std::filesystem::path(path).parent_path() / named).string();
+  file.tests = root.tables("test");
+  root.finish();
+  return file;
 }
 
 }  // namespace sluice::config

@@ -190,6 +190,14 @@ struct Config {
   std::vector<Route> routes;
   Audit audit;
   std::optional<Metrics> metrics;  // nullopt: not shown
+  std::vector<Table> tests;        // [[test]], for gateway/command/test_table.h to read
+};
+
+// A file of tests for a configuration that stands in another: `config = "sluice.toml"`, which
+// counts from this file's folder, and [[test]] tables.
+struct TestFile {
+  std::string config_file;
+  std::vector<Table> tests;
 };
 
 // Reads everything that stands in the file but the options of the filters and the
@@ -201,5 +209,9 @@ struct Config {
 // outlive them.
 [[nodiscard]] Config parse(std::string_view toml, Mistakes& mistakes);
 [[nodiscard]] Config load(const std::string& path, Mistakes& mistakes);
+
+// nullopt when the file names no configuration: it is one, or cannot be read, which load()
+// tells. As with load(), the tests note their mistakes later.
+[[nodiscard]] std::optional<TestFile> load_test_file(const std::string& path, Mistakes& mistakes);
 
 }  // namespace sluice::config

@@ -16,15 +16,20 @@ constexpr std::size_t kChunk = std::size_t{64} * 1024;
 constexpr std::uint64_t kUnknownLength = std::uint64_t{1} << 60U;
 
 // The digest is checked before a byte is believed.
-Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance) {
-  auto reader = spool.read(
-      {instance.id, instance.data_set_offset, instance.data_set_length, instance.digest});
+Result<SpoolReader> checked(Result<SpoolReader> reader, const InstanceRow& instance,
+                            const std::shared_ptr<BufferPool>& buffers) {
   if (!reader) return reader;
-  if (const auto loaded = reader->load(spool.buffers()); !loaded) {
-    return tl::unexpected(loaded.error());
-  }
+  if (const auto loaded = reader->load(buffers); !loaded) return tl::unexpected(loaded.error());
   if (const auto same = reader->verify(instance.digest); !same) return tl::unexpected(same.error());
   return reader;
+}
+
+StoredFile file_of(const InstanceRow& instance) {
+  return {instance.id, instance.data_set_offset, instance.data_set_length, instance.digest};
+}
+
+Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance) {
+  return checked(spool.read(file_of(instance)), instance, spool.buffers());
 }
 
 std::string verdict_text(const Verdict& verdict) {
@@ -60,6 +65,13 @@ Provenance provenance_of(const InstanceRow& instance) {
 
 Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance) {
   const auto reader = open_checked(spool, instance);
+  if (!reader) return tl::unexpected(reader.error());
+  return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid), Extent::whole);
+}
+
+Result<dicom::Header> read_header_beside(const std::string& folder, const InstanceRow& instance) {
+  const auto reader = checked(Spool::read_beside(folder, file_of(instance)), instance,
+                              std::make_shared<BufferPool>());
   if (!reader) return tl::unexpected(reader.error());
   return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid), Extent::whole);
 }

@@ -43,6 +43,9 @@ struct Identifiers {
 
 // The header of a spooled instance, its digest checked. Errors: corrupt, transient.
 [[nodiscard]] Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance);
+// The same beside the process that has the spool; `folder` is the spool's.
+[[nodiscard]] Result<dicom::Header> read_header_beside(const std::string& folder,
+                                                       const InstanceRow& instance);
 
 class Payload : public net::DataSource {
  public:
