@@ -28,7 +28,7 @@ struct Arguments {
   std::vector<std::string> states;
   command::QueueOptions queue;
   std::string uid;
-  std::string since = "24h";
+  std::string report_since = "24h";
 };
 
 void add_common(CLI::App& app, Arguments& arguments, bool with_json = true) {
@@ -229,7 +229,9 @@ void add_report(CLI::App& app, Arguments& arguments, std::optional<int>& exit_co
       "series",
       "series that are not what their first instance was, or too large; exit code 3: none");
   add_common(*series, arguments);
-  series->add_option("--since", arguments.since, "recorded in so long until now, such as 24h or 7d")
+  series
+      ->add_option("--since", arguments.report_since,
+                   "recorded in so long until now, such as 24h or 7d")
       ->capture_default_str()
       ->check([](const std::string& text) {
         return config::parse_duration(text)
@@ -239,7 +241,8 @@ void add_report(CLI::App& app, Arguments& arguments, std::optional<int>& exit_co
   series->callback([&] {
     exit_code = command::report_series(
         arguments.config,
-        config::parse_duration(arguments.since).value_or(config::kLongestDuration), arguments.json);
+        config::parse_duration(arguments.report_since).value_or(config::kLongestDuration),
+        arguments.json);
   });
 }
 

@@ -144,7 +144,9 @@ class TestRun {
     Instance instance(sender_, header_);
     // Of no route there is no chain.
     if (!route.route.empty()) {
-      const auto applied = pipeline_.apply(route.route, instance, ledger_);
+      const auto applied =
+          pipeline_.apply(route.route, route.destinations.empty() ? "" : route.destinations.front(),
+                          instance, ledger_);
       if (!applied) {
         expect_text("values", route.route, "a chain that can be run", applied.error().message);
         return;
