@@ -232,7 +232,7 @@ std::vector<AttributePath> read_compare(config::Table& options) {
       options.mistake("compare", name + " cannot stand here: it names the series or the instance");
     } else if (path->vr() == dicom::Vr::SQ) {
       options.mistake("compare",
-                      name + " is a sequence; name an attribute in it: \"" + name + "[0]...\"");
+                      name + " is a sequence; name an attribute in it, as in Name[0].Other");
     } else {
       paths.push_back(std::move(*path));
     }

@@ -159,7 +159,7 @@ void complete(NewItem& root, const std::string& character_set, const std::string
 Result<dicom::Header> written(NewItem root) {
   const auto syntax = dicom::transfer_syntax(std::string(dicom::kExplicitVrLittleEndian));
   const auto nothing = dicom::scan({}, syntax);
-  if (!nothing) return nothing;
+  if (!nothing) return tl::unexpected(nothing.error());
   dicom::Patch patch(*nothing);
   for (NewElement& element : root) {
     if (auto put = patch.put(dicom::kRoot, std::move(element)); !put) {

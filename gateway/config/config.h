@@ -110,6 +110,7 @@ struct Destination {
   std::string folder;           // file: absolute path
   std::string calling_ae_title = "SLUICE";
   bool user_identity = false;  // is told the user's name, where one came along
+  bool required = true;        // false: given up in the end
   int associations = 2;        // at a time
   std::uint32_t max_pdu = 131072;
   milliseconds connect_timeout{10'000};
@@ -117,14 +118,13 @@ struct Destination {
   milliseconds idle_timeout{5'000};       // an unused association is released
   milliseconds retry_min{2'000};          // back-off, doubled with jitter
   milliseconds retry_max{300'000};
-  int max_failures = 3;              // of one instance, by the PACS's refusal; then held
-  std::vector<std::string> filters;  // behind those of the route
+  int max_failures = 3;  // of one instance, by the PACS's refusal; then held
   int filters_line = 0;
+  int max_rate = 0;                                // instances a second; 0: any number
+  std::vector<std::string> filters;                // behind those of the route
   std::vector<std::string> transfer_syntaxes;      // UIDs that it is offered; empty: any
   std::vector<TimeWindow> schedule;                // when it is sent to; empty: always
-  int max_rate = 0;                                // instances a second; 0: any number
   std::uint64_t max_bandwidth = 0;                 // bytes a second; 0: any number
-  bool required = true;                            // false: given up in the end
   milliseconds give_up_after{24LL * 3600 * 1000};  // where it is not required
   std::optional<Tls> tls;                          // dicoms
 };

@@ -9,6 +9,7 @@ namespace {
 
 void check_members(Table& table, const Group& group, const std::vector<Destination>& destinations) {
   std::vector<std::string> known;
+  known.reserve(destinations.size());
   for (const Destination& each : destinations) known.push_back(each.name);
   for (const std::string& name : group.destinations) {
     const auto member = std::ranges::find(destinations, name, &Destination::name);

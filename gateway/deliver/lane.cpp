@@ -249,7 +249,7 @@ Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime 
 
 std::string Lane::reason_in_row(const DeliveryRow& row, std::string reason) const {
   if (row.destination == destination_.name) return reason;
-  return told_by(destination_.name, std::move(reason));
+  return told_by(destination_.name, reason);
 }
 
 void Lane::wait(Relayed& relayed, SteadyTime until) {

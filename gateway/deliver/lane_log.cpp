@@ -71,7 +71,7 @@ void log_configuration_alarm(const Outcome& outcome, const config::Destination& 
                    destination.name + "`"}});
 }
 
-std::string told_by(const std::string& destination, std::string reason) {
+std::string told_by(const std::string& destination, const std::string& reason) {
   return "by " + destination + (reason.empty() ? "" : ": " + reason);
 }
 

@@ -21,6 +21,6 @@ void log_configuration_alarm(const Outcome& outcome, const config::Destination& 
 
 // The reason of an outcome that names a group: "by pacs2: warning B000". So the row tells
 // which of them it was.
-[[nodiscard]] std::string told_by(const std::string& destination, std::string reason);
+[[nodiscard]] std::string told_by(const std::string& destination, const std::string& reason);
 
 }  // namespace sluice

@@ -160,27 +160,22 @@ Time recorded_time(std::int64_t microseconds) {
 }
 
 std::vector<std::string> damaged_ledger_rows() {
-  return {
-      "SELECT 'series_numbers: a row changed on disk' FROM series_numbers WHERE checksum <> "
-      "row_sum(scope, study, series, number, recorded_at) LIMIT 1",
-      "SELECT 'instance_numbers: a row changed on disk' FROM instance_numbers WHERE checksum <> "
-      "row_sum(scope, series, instance, number, recorded_at) LIMIT 1",
-      "SELECT 'merged_studies: a row changed on disk' FROM merged_studies WHERE checksum <> "
-      "row_sum(scope, key, study, recorded_at) LIMIT 1",
-      "SELECT 'merged_attributes: a row changed on disk' FROM merged_attributes WHERE "
-      "checksum <> row_sum(scope, key, name, value) LIMIT 1",
-      "SELECT 'uid_replacements: a row changed on disk' FROM uid_replacements WHERE "
-      "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1",
-      "SELECT 'found_values: a row changed on disk' FROM found_values WHERE "
-      "checksum <> row_sum(scope, key, since, value) LIMIT 1",
-      "SELECT 'series_identities: a row changed on disk' FROM series_identities WHERE "
-      "checksum <> row_sum(scope, series, attributes, sop_instance, recorded_at) LIMIT 1",
-      "SELECT 'series_suspects: a row changed on disk' FROM series_suspects WHERE "
-      "checksum <> row_sum(scope, series, other, instance_limit, first, sop_instance, outcome, "
-      "recorded_at) LIMIT 1",
-      "SELECT 'series_counts: a row changed on disk' FROM series_counts WHERE "
-      "checksum <> row_sum(scope, series, modality, instances, counted_until, instance_limit, "
-      "reached_at) LIMIT 1"};
+  const auto query = [](std::string_view table, std::string_view columns) {
+    const std::string name(table);
+    return "SELECT '" + name + ": a row changed on disk' FROM " + name +
+           " WHERE checksum <> row_sum(" + std::string(columns) + ") LIMIT 1";
+  };
+  return {query("series_numbers", "scope, study, series, number, recorded_at"),
+          query("instance_numbers", "scope, series, instance, number, recorded_at"),
+          query("merged_studies", "scope, key, study, recorded_at"),
+          query("merged_attributes", "scope, key, name, value"),
+          query("uid_replacements", "before, scope, after, reason, recorded_at"),
+          query("found_values", "scope, key, since, value"),
+          query("series_identities", "scope, series, attributes, sop_instance, recorded_at"),
+          query("series_suspects",
+                "scope, series, other, instance_limit, first, sop_instance, outcome, recorded_at"),
+          query("series_counts",
+                "scope, series, modality, instances, counted_until, instance_limit, reached_at")};
 }
 
 Numbered::Numbered(const SeriesNumberRequest& request)

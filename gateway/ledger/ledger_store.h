@@ -39,6 +39,7 @@ bool lasts(const Value& /*value*/) {
 
 class LedgerStore : public Ledger {
  public:
+  ~LedgerStore() override = default;
   LedgerStore(const LedgerStore&) = delete;
   LedgerStore& operator=(const LedgerStore&) = delete;
 
@@ -47,7 +48,6 @@ class LedgerStore : public Ledger {
  protected:
   // `last_recorded` is the latest time that stands in the file.
   LedgerStore(std::unique_ptr<sqlite::Connection> db, std::int64_t last_recorded, OnFault on_fault);
-  ~LedgerStore() override = default;
 
   // Begins a thread that commits what is left open.
   void begin_thread();

@@ -19,7 +19,7 @@ enum class Kind { all, any, none, attribute, fact, time };
 // What is known of an instance beside its attributes.
 struct Fact {
   ValueCondition::Of of = ValueCondition::Of::text;
-  std::vector<std::string> (*values)(const Instance&);
+  std::vector<std::string> (*values)(const Instance&) = nullptr;
 };
 
 const std::map<std::string, Fact, std::less<>>& facts() {

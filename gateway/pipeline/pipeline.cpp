@@ -1,8 +1,8 @@
 #include "gateway/pipeline/pipeline.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
-#include <set>
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
@@ -177,19 +177,22 @@ void Pipeline::warn(const config::Config& config, config::Mistakes& mistakes) co
   for (std::size_t index = 0; index < routes_.size(); ++index) {
     const Route& route = routes_[index];
     const int line = config.routes[index].line;
-    const std::string name = "route '" + log::escape(route.name()) + "' ";
+    const auto warn = [&](std::initializer_list<std::string_view> parts) {
+      std::string text = "route '" + log::escape(route.name()) + "' ";
+      for (const std::string_view part : parts) text.append(part);
+      mistakes.warn(line, std::move(text));
+    };
     surroundings.labels = before.labels;
     const std::string why = route.condition().why_never(surroundings);
     if (!taken_by.empty()) {
-      mistakes.warn(line, name + "is never asked: '" + taken_by +
-                              "' before it is final and takes " + "everything");
+      warn({"is never asked: '", taken_by, "' before it is final and takes everything"});
     } else if (!why.empty()) {
-      mistakes.warn(line, name + "never takes anything: " + why);
+      warn({"never takes anything: ", why});
     }
     for (const std::string& attribute : route.condition().attributes()) {
       if (std::ranges::find(before.attributes, attribute) == before.attributes.end()) continue;
-      mistakes.warn(line, name + "asks for " + attribute + ", which a filter before it edits; a " +
-                              "route looks at what was received");
+      warn({"asks for ", attribute,
+            ", which a filter before it edits; a route looks at what was received"});
     }
     if (route.is_final() && route.condition().is_always() && taken_by.empty()) {
       taken_by = log::escape(route.name());
@@ -258,55 +261,68 @@ Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view d
   return made;
 }
 
+// A route that takes it: what it says for the destinations that nobody before it serves.
+Result<void> Pipeline::take(std::size_t route, Instance& received, Ledger& ledger, Detail detail,
+                            Decision& decision, Served& served) const {
+  Instance instance = received;
+  auto made = decide_one(route, "", instance, ledger, detail);
+  if (!made) return tl::unexpected(made.error());
+  for (const std::string& label : instance.labels()) received.add_label(label);
+  const bool passes = std::holds_alternative<Pass>(made->verdict);
+  const bool is_aside = routes_[route].destinations().empty() && passes;
+  if (passes && !is_aside) made->verdict = verdict_on_tags(received.header());
+  std::vector<std::string> apart;  // those with filters of their own
+  if (std::holds_alternative<Pass>(made->verdict)) {
+    for (const std::string& destination : routes_[route].destinations()) {
+      if (!served.insert(destination).second) continue;
+      (has_filters(destination) ? apart : made->destinations).push_back(destination);
+    }
+  }
+  report(received.provenance(), *made);
+  if (apart.empty() || !made->destinations.empty()) {
+    (is_aside ? decision.asides : decision.routes).push_back(std::move(*made));
+  }
+  return take_apart(route, apart, received, ledger, detail, decision);
+}
+
+Result<void> Pipeline::take_apart(std::size_t route, const std::vector<std::string>& destinations,
+                                  const Instance& received, Ledger& ledger, Detail detail,
+                                  Decision& decision) const {
+  bool stopped = false;
+  for (const std::string& destination : destinations) {
+    Instance instance = received;
+    auto own = decide_one(route, destination, instance, ledger, detail);
+    if (!own) return tl::unexpected(own.error());
+    report(received.provenance(), *own);
+    const bool passes = std::holds_alternative<Pass>(own->verdict);
+    if (passes) own->destinations = {destination};
+    // A route has one row without a destination: released, it goes to all that lack it.
+    if (passes || !stopped) decision.routes.push_back(std::move(*own));
+    stopped = stopped || !passes;
+  }
+  return {};
+}
+
 Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
                                   Ledger& ledger, Detail detail) const {
   Instance received(provenance, header);
-  const Verdict on_tags = verdict_on_tags(header);
   Decision decision;
-  std::set<std::string, std::less<>> served;
+  Served served;
   for (std::size_t index = 0; index < routes_.size(); ++index) {
     const Route& route = routes_[index];
     if (detail == Detail::whole) {
       decision.findings.push_back({route.name(), route.condition().explain(received)});
     }
     if (!route.condition().holds(received)) continue;
-    Instance instance = received;
-    auto made = decide_one(index, "", instance, ledger, detail);
-    if (!made) return tl::unexpected(made.error());
-    for (const std::string& label : instance.labels()) received.add_label(label);
-    const bool passes = std::holds_alternative<Pass>(made->verdict);
-    const bool is_aside = route.destinations().empty() && passes;
-    if (passes && !is_aside) made->verdict = on_tags;
-    std::vector<std::string> apart;  // those with filters of their own
-    if (std::holds_alternative<Pass>(made->verdict)) {
-      for (const std::string& destination : route.destinations()) {
-        if (!served.insert(destination).second) continue;
-        (has_filters(destination) ? apart : made->destinations).push_back(destination);
-      }
-    }
-    report(provenance, *made);
-    if (apart.empty() || !made->destinations.empty()) {
-      (is_aside ? decision.asides : decision.routes).push_back(std::move(*made));
-    }
-    bool stopped = false;
-    for (const std::string& destination : apart) {
-      Instance copy(provenance, header);
-      for (const std::string& label : received.labels()) copy.add_label(label);
-      auto own = decide_one(index, destination, copy, ledger, detail);
-      if (!own) return tl::unexpected(own.error());
-      report(provenance, *own);
-      const bool own_passes = std::holds_alternative<Pass>(own->verdict);
-      if (own_passes) own->destinations = {destination};
-      // A route has one row without a destination: released, it goes to all that lack it.
-      if (own_passes || !stopped) decision.routes.push_back(std::move(*own));
-      stopped = stopped || !own_passes;
-    }
+    const auto taken = take(index, received, ledger, detail, decision, served);
+    if (!taken) return tl::unexpected(taken.error());
     if (route.is_final()) break;
   }
   decision.labels = received.labels();
   if (decision.routes.empty() && received.has_uid_mismatch()) {
     decision.routes.push_back({"", mismatch(), "", {}, {}});
   }
+  const Verdict on_tags = verdict_on_tags(header);
   if (decision.routes.empty() && std::holds_alternative<Reject>(on_tags)) {
     decision.routes.push_back({"", on_tags, "", {}, {}});
   }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -134,6 +135,15 @@ class Pipeline {
   [[nodiscard]] Result<RouteDecision> decide_one(std::size_t route, std::string_view destination,
                                                  Instance& instance, Ledger& ledger,
                                                  Detail detail) const;
+
+  using Served = std::set<std::string, std::less<>>;  // destinations
+  [[nodiscard]] Result<void> take(std::size_t route, Instance& received, Ledger& ledger,
+                                  Detail detail, Decision& decision, Served& served) const;
+  // The same for each of these destinations, which have filters of their own.
+  [[nodiscard]] Result<void> take_apart(std::size_t route,
+                                        const std::vector<std::string>& destinations,
+                                        const Instance& received, Ledger& ledger, Detail detail,
+                                        Decision& decision) const;
 
   [[nodiscard]] Verdict verdict_on_tags(const dicom::Header& header) const;
 

@@ -41,7 +41,7 @@ class WorkSignal {
 
  private:
   struct Destination;
-  void nudge(Destination& one);  // with mutex_ held
+  static void nudge(Destination& one);  // with mutex_ held
   void tell_members(const Destination& group);
   struct Destination {
     bool ready = true;  // until one that waits has heard of it: a claim of many tells the next
