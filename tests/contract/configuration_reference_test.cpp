@@ -55,8 +55,8 @@ std::map<std::string, ReferenceTable> read_reference() {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("##")) {
       headings.clear();
-      static const std::regex kCode("`([^`]+)`");
-      for (std::sregex_iterator one(line.begin(), line.end(), kCode), end; one != end; ++one) {
+      static const std::regex code("`([^`]+)`");
+      for (std::sregex_iterator one(line.begin(), line.end(), code), end; one != end; ++one) {
         headings.push_back((*one)[1]);
       }
     }
@@ -88,9 +88,9 @@ struct ShownKey {
 // The default as it stands there: what the comment above says, else the value.
 std::string default_of(const ShownKey& key) {
   if (key.comment.find("Required.") != std::string::npos) return "required";
-  static const std::regex kDefault("Default: (.*?)(\\. |\\.$|; )");
+  static const std::regex behind_default("Default: (.*?)(\\. |\\.$|; )");
   std::smatch found;
-  return std::regex_search(key.comment, found, kDefault) ? found[1].str() : key.value;
+  return std::regex_search(key.comment, found, behind_default) ? found[1].str() : key.value;
 }
 
 // The keys of conf/sluice.toml by table, such as [gateway]; those of a filter below its type,

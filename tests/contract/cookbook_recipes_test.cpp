@@ -3,8 +3,9 @@
 
 namespace sluice {
 
+// NOLINTNEXTLINE(readability-function-size): a table
 const std::vector<CookbookRecipe>& cookbook_recipes() {
-  static const std::vector<CookbookRecipe> kRecipes{
+  static const std::vector<CookbookRecipe> recipes{
       {"01-two-scanners-one-ae-title.toml",
        {{.sent = {{"calling_ae_title", "CT"}, {"peer_address", "10.20.1.11"}},
          .delivered = {{"pacs", {{"StationName", "CT_ROOM1"}}}}},
@@ -170,7 +171,7 @@ const std::vector<CookbookRecipe>& cookbook_recipes() {
       {"20-nothing-kept.toml",
        {{.sent = {}, .delivered = {{"pacs", {}}}, .acknowledge = "delivered"}}},
   };
-  return kRecipes;
+  return recipes;
 }
 
 }  // namespace sluice

@@ -28,7 +28,7 @@ const std::string kCookbookDocument = SLUICE_CONF_FOLDER "/../docs/cookbook.md";
 std::string take(CookbookTexts& sent, const std::string& key, const std::string& fallback) {
   const auto found = sent.find(key);
   if (found == sent.end()) return fallback;
-  const std::string value = found->second;
+  std::string value = found->second;
   sent.erase(found);
   return value;
 }
@@ -192,7 +192,7 @@ TEST_P(Cookbook, DoesWhatIsPromised) {
 
 // The lines between the two that say so; all of them, where none does.
 std::string shown_part(const std::string& file) {
-  const std::string text = test::read_file(kCookbookFolder + "/" + file);
+  std::string text = test::read_file(kCookbookFolder + "/" + file);
   const std::string begin = "# cookbook: begin\n";
   const std::string end = "# cookbook: end\n";
   const std::size_t first = text.find(begin);

@@ -44,7 +44,7 @@ inline std::vector<std::string> accepted_keys(const std::string& table,
 // beside others.
 inline std::string accepted_kind(const std::string& table, const std::string& key,
                                  const TomlReader& read = read_configuration) {
-  static const std::vector<std::pair<std::string_view, std::string_view>> kKinds{
+  static const std::vector<std::pair<std::string_view, std::string_view>> known_kinds{
       {"a string or an array of strings", "list of strings"},
       {"a string", "string"},
       {"an integer", "integer"},
@@ -61,8 +61,8 @@ inline std::string accepted_kind(const std::string& table, const std::string& ke
     if (!mistake.message.starts_with(start)) continue;
     const std::string wanted = mistake.message.substr(start.size());
     const auto kind = std::ranges::find_if(
-        kKinds, [&](const auto& each) { return wanted.starts_with(each.first); });
-    if (kind != kKinds.end()) return std::string(kind->second);
+        known_kinds, [&](const auto& each) { return wanted.starts_with(each.first); });
+    if (kind != known_kinds.end()) return std::string(kind->second);
   }
   return "";
 }
@@ -83,7 +83,8 @@ inline void add_accepted_tables(AcceptedTables& all, const std::string& above,
       table.append("\n").append(open).append(path).append(name).append(close);
       const auto keys = accepted_keys(table, read);
       if (keys.empty()) continue;
-      std::map<std::string, std::string>& kinds = all[open + shown + name + close];
+      std::map<std::string, std::string>& kinds =
+          all[std::string(open).append(shown).append(name).append(close)];
       for (const std::string& key : keys) kinds[key] = accepted_kind(table, key, read);
       std::string inside = name;
       inside += '.';
