@@ -339,6 +339,7 @@ TEST_F(CheckSeries, TwoThreadsGiveASplitSeriesOneUid) {
   EXPECT_TRUE(passes({}));
   std::vector<std::string> found(4);
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (std::string& mine : found) {
     threads.emplace_back([&mine, this] {
       Case one(series_slice({.modality = "MR"}));
