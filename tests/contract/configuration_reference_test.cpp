@@ -108,11 +108,11 @@ class ShownKeys {
 
  private:
   void take(const std::string& line) {
-    static const std::regex kTable("(?:# )?(\\[\\[?[a-z_.]+\\]\\]?)");
-    static const std::regex kEntry("(?:# )?([a-z_]+) = (.*?)(?: +# (.*))?");
+    static const std::regex table("(?:# )?(\\[\\[?[a-z_.]+\\]\\]?)");
+    static const std::regex entry("(?:# )?([a-z_]+) = (.*?)(?: +# (.*))?");
     const bool is_comment = line.starts_with("#");
     std::smatch found;
-    if (std::regex_match(line, found, kTable)) {
+    if (std::regex_match(line, found, table)) {
       (is_comment ? table_in_comments_ : table_) = found[1];
       if (!is_comment) table_in_comments_.clear();
       comment_.clear();
@@ -120,7 +120,7 @@ class ShownKeys {
     }
     if (!is_comment) table_in_comments_.clear();
     std::string& table = table_in_comments_.empty() ? table_ : table_in_comments_;
-    if (std::regex_match(line, found, kEntry)) {
+    if (std::regex_match(line, found, entry)) {
       ends_comment_ = true;
       if (found[1] == "type") {
         table = line.substr(is_comment ? 2 : 0);
@@ -224,7 +224,8 @@ TEST_F(ConfigurationReference, TellsOfNoKeyThatTheCodeDoesNotAccept) {
 TEST_F(ConfigurationReference, TellsTheKindOfEachKeyAndFillsEveryCell) {
   for (const auto& [heading, rows] : told_) {
     for (const auto& [key, row] : rows) {
-      const std::string where = "docs/configuration.md, " + heading + ", '" + key + "': ";
+      std::string where = "docs/configuration.md, ";
+      where.append(heading).append(", '").append(key).append("': ");
       EXPECT_NE(row.kind, "") << where << "no type";
       EXPECT_NE(row.fallback, "") << where << "no default; where there is none say so";
       EXPECT_NE(row.effect, "") << where << "no effect";
