@@ -108,11 +108,11 @@ class ShownKeys {
 
  private:
   void take(const std::string& line) {
-    static const std::regex table("(?:# )?(\\[\\[?[a-z_.]+\\]\\]?)");
-    static const std::regex entry("(?:# )?([a-z_]+) = (.*?)(?: +# (.*))?");
+    static const std::regex table_line("(?:# )?(\\[\\[?[a-z_.]+\\]\\]?)");
+    static const std::regex entry_line("(?:# )?([a-z_]+) = (.*?)(?: +# (.*))?");
     const bool is_comment = line.starts_with("#");
     std::smatch found;
-    if (std::regex_match(line, found, table)) {
+    if (std::regex_match(line, found, table_line)) {
       (is_comment ? table_in_comments_ : table_) = found[1];
       if (!is_comment) table_in_comments_.clear();
       comment_.clear();
@@ -120,7 +120,7 @@ class ShownKeys {
     }
     if (!is_comment) table_in_comments_.clear();
     std::string& table = table_in_comments_.empty() ? table_ : table_in_comments_;
-    if (std::regex_match(line, found, entry)) {
+    if (std::regex_match(line, found, entry_line)) {
       ends_comment_ = true;
       if (found[1] == "type") {
         table = line.substr(is_comment ? 2 : 0);
