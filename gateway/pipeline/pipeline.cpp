@@ -236,20 +236,20 @@ Verdict Pipeline::verdict_on_tags(const dicom::Header& header) const {
   return Quarantine{std::move(reason)};
 }
 
-Pipeline::Chain Pipeline::chain_to(std::size_t route, std::string_view destination) const {
-  Chain chain = chains_[route];
+Result<Pipeline::Run> Pipeline::run_to(std::size_t route, std::string_view destination,
+                                       Instance& instance, Ledger& ledger,
+                                       Verdicts verdicts) const {
   const auto more = destination_chains_.find(destination);
-  if (more == destination_chains_.end()) return chain;
+  if (more == destination_chains_.end()) return run(chains_[route], instance, ledger, verdicts);
+  Chain chain{chains_[route].steps, {}};
   std::ranges::copy(more->second.steps, std::back_inserter(chain.steps));
-  return chain;
+  return run(chain, instance, ledger, verdicts);
 }
 
 Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view destination,
                                            Instance& instance, Ledger& ledger,
                                            Detail detail) const {
-  auto run = destination.empty()
-                 ? Pipeline::run(chains_[route], instance, ledger, Verdicts::binding)
-                 : Pipeline::run(chain_to(route, destination), instance, ledger, Verdicts::binding);
+  auto run = run_to(route, destination, instance, ledger, Verdicts::binding);
   if (!run) return tl::unexpected(run.error());
   RouteDecision made{routes_[route].name(), std::move(run->verdict),     std::move(run->filter), {},
                      instance.changes(),    routes_[route].acknowledge()};
@@ -381,13 +381,13 @@ Result<Verdict> Pipeline::apply(std::string_view route, std::string_view destina
                        "' any more; put it back, or 'sluice queue retry' to route it anew");
   }
   const auto index = static_cast<std::size_t>(found - routes_.begin());
-  const Chain chain = no_chain ? Chain{} : chain_to(index, destination);
   if (!no_chain) {
     const auto labels = labels_before(index, instance, ledger);
     if (!labels) return tl::unexpected(labels.error());
     for (const std::string& label : *labels) instance.add_label(label);
   }
-  auto run = Pipeline::run(chain, instance, ledger, verdicts);
+  auto run = no_chain ? Pipeline::run({}, instance, ledger, verdicts)
+                      : run_to(index, destination, instance, ledger, verdicts);
   if (!run) return tl::unexpected(run.error());
   return std::move(run->verdict);
 }

@@ -126,8 +126,9 @@ class Pipeline {
   };
   [[nodiscard]] Chain make_chain(const config::Config& config, std::span<const FilterType> types,
                                  const Named& named, config::Mistakes& mistakes) const;
-  // That of the route, and what a destination with filters of its own adds.
-  [[nodiscard]] Chain chain_to(std::size_t route, std::string_view destination) const;
+  // The chain of the route, and behind it that of a destination with filters of its own.
+  [[nodiscard]] Result<Run> run_to(std::size_t route, std::string_view destination,
+                                   Instance& instance, Ledger& ledger, Verdicts verdicts) const;
   [[nodiscard]] bool has_filters(std::string_view destination) const {
     return destination_chains_.contains(destination);
   }
