@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "filters/check_series/check_series.h"
 #include "filters/drop/drop.h"
 #include "filters/edit/edit.h"
 #include "filters/label/label.h"
@@ -23,6 +24,7 @@ std::span<const FilterType> filter_types() {
       {"remap_series_number", make_remap_series_number},
       {"remap_instance_number", make_remap_instance_number},
       {"remap_uids", make_remap_uids},
+      {"check_series", make_check_series},
       {"edit", make_edit},
       {"lookup", make_lookup, false},
       {"label", make_label},

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "gateway/command/command.h"
+#include "gateway/config/quantity.h"
 
 namespace {
 
@@ -20,10 +21,14 @@ struct Arguments {
   std::string check_file;
   command::CheckOptions check;
   command::ExplainOptions explain;
+  command::TestOptions test;
+  command::ReplayOptions replay;
+  std::string since;
   std::vector<std::string> ids;
   std::vector<std::string> states;
   command::QueueOptions queue;
   std::string uid;
+  std::string report_since = "24h";
 };
 
 void add_common(CLI::App& app, Arguments& arguments, bool with_json = true) {
@@ -168,6 +173,40 @@ void add_explain(CLI::App& app, Arguments& arguments, std::optional<int>& exit_c
   });
 }
 
+void add_test(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* test = app.add_subcommand(
+      "test", "runs the [[test]] tables of configurations; sends and writes nothing");
+  test->add_option("file", arguments.test.files,
+                   "a configuration, or a file of tests that names one")
+      ->required();
+  test->add_flag("--json", arguments.test.json, "one JSON document on stdout");
+  test->callback([&] { exit_code = command::test(arguments.test); });
+}
+
+void add_replay(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* replay = app.add_subcommand(
+      "replay",
+      "what would become otherwise, with this configuration, of what waits or rests; sends and "
+      "writes nothing; exit code 5: something would");
+  add_common(*replay, arguments);
+  command::ReplayOptions& options = arguments.replay;
+  replay->add_option("--old", options.old_config,
+                     "the configuration to compare with; default: what was decided at receipt");
+  replay->add_option("--data-dir", options.data_dir,
+                     "whose images; default: data_dir of the configuration");
+  replay->add_option("--since", arguments.since, "only what came in so long: 30min, 1h, 2d")
+      ->check([](const std::string& text) {
+        return config::parse_duration(text) ? std::string()
+                                            : "must be a duration such as 1h; units are " +
+                                                  std::string(config::kDurationUnits);
+      });
+  replay->callback([&] {
+    options.since = config::parse_duration(arguments.since);
+    options.json = arguments.json;
+    exit_code = command::replay(arguments.config, options);
+  });
+}
+
 void add_fault(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
   CLI::App* fault = app.add_subcommand("fault", "whether storage has failed");
   fault->require_subcommand(1);
@@ -180,6 +219,30 @@ void add_fault(CLI::App& app, Arguments& arguments, std::optional<int>& exit_cod
   add_reason(*clear, arguments);
   clear->callback([&] {
     exit_code = command::fault_clear(arguments.config, arguments.queue.reason, arguments.json);
+  });
+}
+
+void add_report(CLI::App& app, Arguments& arguments, std::optional<int>& exit_code) {
+  CLI::App* report = app.add_subcommand("report", "what a person should look at");
+  report->require_subcommand(1);
+  CLI::App* series = report->add_subcommand(
+      "series",
+      "series that are not what their first instance was, or too large; exit code 3: none");
+  add_common(*series, arguments);
+  series
+      ->add_option("--since", arguments.report_since,
+                   "recorded in so long until now, such as 24h or 7d")
+      ->capture_default_str()
+      ->check([](const std::string& text) {
+        return config::parse_duration(text)
+                   ? std::string()
+                   : "is no duration; units: " + std::string(config::kDurationUnits);
+      });
+  series->callback([&] {
+    exit_code = command::report_series(
+        arguments.config,
+        config::parse_duration(arguments.report_since).value_or(config::kLongestDuration),
+        arguments.json);
   });
 }
 
@@ -202,8 +265,11 @@ int run(int argc, char** argv) {
 
   add_check(app, arguments, exit_code);
   add_explain(app, arguments, exit_code);
+  add_test(app, arguments, exit_code);
+  add_replay(app, arguments, exit_code);
   add_queue(app, arguments, exit_code);
   add_fault(app, arguments, exit_code);
+  add_report(app, arguments, exit_code);
 
   CLI::App* ledger = app.add_subcommand("ledger", "what was decided once and is kept");
   ledger->require_subcommand(1);

@@ -119,8 +119,8 @@ std::optional<Operation> read_replace(config::Table& table) {
 
 // Letters of every script, each by itself; "ß" stays.
 std::string upper_case(std::string_view text) {
-  static const std::locale kUnicode("C.UTF-8");
-  const auto& facet = std::use_facet<std::codecvt<wchar_t, char, std::mbstate_t>>(kUnicode);
+  static const std::locale unicode("C.UTF-8");
+  const auto& facet = std::use_facet<std::codecvt<wchar_t, char, std::mbstate_t>>(unicode);
   std::wstring wide(text.size(), L'\0');
   std::mbstate_t state{};
   const char* from = nullptr;
@@ -129,7 +129,7 @@ std::string upper_case(std::string_view text) {
                              wide.data() + wide.size(), to);
   if (read != std::codecvt_base::ok) return std::string(text);
   wide.resize(static_cast<std::size_t>(to - wide.data()));
-  std::use_facet<std::ctype<wchar_t>>(kUnicode).toupper(wide.data(), wide.data() + wide.size());
+  std::use_facet<std::ctype<wchar_t>>(unicode).toupper(wide.data(), wide.data() + wide.size());
   std::string upper(wide.size() * 4, '\0');
   const wchar_t* wide_from = nullptr;
   char* narrow_to = nullptr;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filters/numbering.h"
+#include "filters/received_series.h"
 
 namespace sluice {
 namespace {
@@ -33,8 +34,7 @@ class RemapSeriesNumber : public Filter {
       return std::move(*verdict);
     }
     SeriesNumberRequest request{options_.scope, instance.text(tags::kStudyInstanceUid),
-                                uid_as_received(instance, tags::kSeriesInstanceUid),
-                                wanted(received), options_.base};
+                                received_series(instance), wanted(received), options_.base};
     for (const dicom::Tag tag : {tags::kStudyInstanceUid, tags::kSeriesInstanceUid}) {
       if (instance.is_ambiguous(tag)) {
         return Quarantine{"two values of " + dicom::keyword(tag) + ", of which a series has one"};

@@ -58,6 +58,8 @@ constexpr std::array kFamilies = std::to_array<MetricFamily>({
     {"sluice_reloads_total", Kind::counter,
      "Attempts to go by a changed configuration, and what came of them"},
     {"sluice_security_alerts_total", Kind::counter, "Peers turned away, or that turned us away"},
+    {"sluice_series_suspects_total", Kind::counter,
+     "Ways in which series are not what their first instance was"},
     {"sluice_spool_errors_total", Kind::counter, "Instances that the spool did not take"},
     {"sluice_sync_seconds", Kind::histogram, "How long the disk took to have it"},
     {"sluice_tls_connections_total", Kind::counter, "TLS connections of senders by version"},

@@ -2,7 +2,9 @@
 // stdout and what went wrong to stderr. With `json`, stdout is one JSON document.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ inline constexpr int kMistakes = 1;  // the configuration is wrong
 inline constexpr int kUsage = 2;     // the command line is wrong
 inline constexpr int kNotFound = 3;  // nothing matches
 inline constexpr int kFailed = 4;    // a file, database, port or destination could not be used
+inline constexpr int kDiffers = 5;   // of replay()
 
 // Receives, repairs, keeps and delivers until SIGTERM or SIGINT.
 [[nodiscard]] int serve(const std::string& config_file);
@@ -46,6 +49,25 @@ struct ExplainOptions {
 // writes nothing.
 [[nodiscard]] int explain(const std::string& config_file, const ExplainOptions& options);
 
+struct TestOptions {
+  std::vector<std::string> files;  // configurations, or files of tests that name one
+  bool json = false;
+};
+// Runs every [[test]] of these files. Sends nothing, writes nothing. kMistakes when one fails or
+// a file has a mistake or no test, kFailed when an image cannot be read.
+[[nodiscard]] int test(const TestOptions& options);
+
+struct ReplayOptions {
+  std::string old_config;                          // to compare with; "": the queue's rows
+  std::string data_dir;                            // "": that of the configuration
+  std::optional<std::chrono::milliseconds> since;  // what came so long ago or later; nullopt: all
+  bool json = false;
+};
+// What would become otherwise of what the queue has a file for, with this configuration. Sends
+// nothing, writes nothing, locks nothing. kDiffers when something would, kNotFound when there is
+// nothing to compare, kFailed when something could not be read.
+[[nodiscard]] int replay(const std::string& config_file, const ReplayOptions& options);
+
 struct QueueOptions {
   QueueFilter filter;
   bool all = false;                       // retry and discard need a filter or this
@@ -71,5 +93,9 @@ struct QueueOptions {
 
 // Every replacement that has this UID on either side.
 [[nodiscard]] int ledger_lookup(const std::string& config_file, const std::string& uid, bool json);
+
+// What check_series found suspect in the time until now. It shows patient data.
+[[nodiscard]] int report_series(const std::string& config_file, std::chrono::milliseconds since,
+                                bool json);
 
 }  // namespace sluice::command

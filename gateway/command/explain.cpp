@@ -172,16 +172,6 @@ Provenance provenance_of(const ExplainOptions& options, const dicom::Header& hea
   return provenance;
 }
 
-// The key as `serve` would have it, made up where there is none yet.
-Result<std::string> key_for_looking(const std::string& data_dir) {
-  auto key = read_site_key(data_dir);
-  if (!key) return tl::unexpected(key.error());
-  if (*key) return std::move(**key);
-  std::cerr << "sluice: " << data_dir
-            << " has no site key yet; hashed UIDs will differ from those of `sluice serve`\n";
-  return random_key();
-}
-
 }  // namespace
 
 int explain(const std::string& config_file, const ExplainOptions& options) {

@@ -34,12 +34,6 @@ void report(std::string_view message, const std::vector<std::string>& ids) {
   log::error(message, {{"count", ids.size()}, {"first", named}});
 }
 
-std::vector<std::string> names_of_destinations(const config::Config& config) {
-  std::vector<std::string> names;
-  for (const config::Destination& each : config.destinations) names.push_back(each.name);
-  return names;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<RunningGateway>> RunningGateway::start(

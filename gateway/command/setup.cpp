@@ -1,6 +1,7 @@
 #include "gateway/command/setup.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -26,7 +27,8 @@ void check_transfer_syntaxes(const config::Config& config, config::Mistakes& mis
 
 }  // namespace
 
-Setup load(const std::string& config_file, const std::string& site_key) {
+Setup load(const std::string& config_file, const std::string& site_key,
+           std::vector<ConfigurationTest>* tests) {
   Setup setup;
   setup.mistakes = std::make_shared<config::Mistakes>(config_file);
   if (const auto dictionary = dicom::check_dictionary(); !dictionary) {
@@ -35,6 +37,9 @@ Setup load(const std::string& config_file, const std::string& site_key) {
   setup.config = config::load(config_file, *setup.mistakes);
   check_transfer_syntaxes(setup.config, *setup.mistakes);
   setup.pipeline = Pipeline::build(setup.config, filter_types(), site_key, *setup.mistakes);
+  auto read = read_tests(setup.config.tests, setup.config,
+                         std::filesystem::path(config_file).parent_path().string());
+  if (tests != nullptr) *tests = std::move(read);
   return setup;
 }
 
@@ -48,8 +53,10 @@ std::optional<Setup> load_or_print(const std::string& config_file, const std::st
 std::optional<config::Config> load_config_or_print(const std::string& config_file) {
   auto setup = load_or_print(config_file, "");
   if (!setup) return std::nullopt;
-  // Without the filters' and conditions' tables, which refer to the mistakes that end here.
+  // Without the tables of filters, conditions and tests, which refer to the mistakes that end
+  // here.
   setup->config.filters.clear();
+  setup->config.tests.clear();
   for (config::Route& route : setup->config.routes) route.when.reset();
   return std::move(setup->config);
 }
@@ -67,11 +74,16 @@ std::string audit_file(const config::Config& config) {
   return config.gateway.data_dir + "/audit.db";
 }
 
+std::vector<std::string> names_of_destinations(const config::Config& config) {
+  std::vector<std::string> names;
+  names.reserve(config.destinations.size() + config.groups.size());
+  for (const config::Destination& each : config.destinations) names.push_back(each.name);
+  for (const config::Group& each : config.groups) names.push_back(each.name);
+  return names;
+}
+
 bool are_destinations(const config::Config& config, const std::vector<std::string>& names) {
-  std::vector<std::string> known;
-  for (const config::Destination& destination : config.destinations) {
-    known.push_back(destination.name);
-  }
+  const std::vector<std::string> known = names_of_destinations(config);
   for (const std::string& name : names) {
     if (std::ranges::find(known, name) != known.end()) continue;
     std::cerr << "sluice: no destination is called '" << log::escape(name) << "'"

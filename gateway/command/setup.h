@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "gateway/command/test_table.h"
 #include "gateway/config/config.h"
 #include "gateway/pipeline/setup.h"
 
 namespace sluice::command {
 
-// Reads and builds everything. `mistakes` tells whether it is usable.
-[[nodiscard]] Setup load(const std::string& config_file, const std::string& site_key);
+// Reads and builds everything. `mistakes` tells whether it is usable. `tests`: gets those of this
+// file, for `sluice test`.
+[[nodiscard]] Setup load(const std::string& config_file, const std::string& site_key,
+                         std::vector<ConfigurationTest>* tests = nullptr);
 
 // The same; prints the mistakes and returns nullopt when there are any.
 [[nodiscard]] std::optional<Setup> load_or_print(const std::string& config_file,
@@ -27,7 +30,10 @@ namespace sluice::command {
 [[nodiscard]] std::string ledger_file(const config::Config& config);
 [[nodiscard]] std::string audit_file(const config::Config& config);
 
-// False after a message: a destination that the configuration does not have.
+// What a route may name: destinations and groups.
+[[nodiscard]] std::vector<std::string> names_of_destinations(const config::Config& config);
+
+// False after a message: a destination or group that the configuration does not have.
 [[nodiscard]] bool are_destinations(const config::Config& config,
                                     const std::vector<std::string>& names);
 

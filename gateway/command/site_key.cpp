@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iostream>
 
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -26,8 +27,6 @@ tl::unexpected<Error> failed(const std::string& operation, const std::string& pa
   return failure(ErrorCode::configuration, operation + " " + path + ": " + std::strerror(errno));
 }
 
-}  // namespace
-
 Result<std::string> random_key() {
   std::array<unsigned char, kKeyBytes> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
@@ -41,6 +40,8 @@ Result<std::string> random_key() {
   }
   return key;
 }
+
+}  // namespace
 
 Result<std::optional<std::string>> read_site_key(const std::string& data_dir) {
   const std::string path = key_file(data_dir);
@@ -81,6 +82,15 @@ Result<std::string> read_or_make_site_key(const std::string& data_dir) {
       "site, and keep it as secret and as safe as the data",
       {{"file", path}});
   return made;
+}
+
+Result<std::string> key_for_looking(const std::string& data_dir) {
+  auto key = read_site_key(data_dir);
+  if (!key) return tl::unexpected(key.error());
+  if (*key) return std::move(**key);
+  std::cerr << "sluice: " << data_dir
+            << " has no site key yet; hashed UIDs will differ from those of `sluice serve`\n";
+  return random_key();
 }
 
 }  // namespace sluice::command

@@ -17,7 +17,8 @@ namespace sluice::command {
 // Errors: as above; configuration, when a ledger is there and the key is not.
 [[nodiscard]] Result<std::string> read_or_make_site_key(const std::string& data_dir);
 
-// A key that nobody will see again, for looking without writing.
-[[nodiscard]] Result<std::string> random_key();
+// For looking without writing: where there is none yet, a key that nobody will see again, and
+// a word on stderr.
+[[nodiscard]] Result<std::string> key_for_looking(const std::string& data_dir);
 
 }  // namespace sluice::command

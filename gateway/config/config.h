@@ -13,6 +13,7 @@
 #include "gateway/base/log.h"
 #include "gateway/config/network.h"
 #include "gateway/config/table.h"
+#include "gateway/config/time_window.h"
 
 namespace sluice::config {
 
@@ -113,6 +114,7 @@ struct Destination {
   std::string folder;           // file: absolute path
   std::string calling_ae_title = "SLUICE";
   bool user_identity = false;  // is told the user's name, where one came along
+  bool required = true;        // false: given up in the end
   int associations = 2;        // at a time
   std::uint32_t max_pdu = 131072;
   milliseconds connect_timeout{10'000};
@@ -120,10 +122,26 @@ struct Destination {
   milliseconds idle_timeout{5'000};       // an unused association is released
   milliseconds retry_min{2'000};          // back-off, doubled with jitter
   milliseconds retry_max{300'000};
-  int max_failures = 3;    // of one instance, by the PACS's refusal; then held
-  std::optional<Tls> tls;  // dicoms
+  int max_failures = 3;  // of one instance, by the PACS's refusal; then held
+  int filters_line = 0;
+  int max_rate = 0;                                // instances a second; 0: any number
+  std::vector<std::string> filters;                // behind those of the route
+  std::vector<std::string> transfer_syntaxes;      // UIDs that it is offered; empty: any
+  std::vector<TimeWindow> schedule;                // when it is sent to; empty: always
+  std::uint64_t max_bandwidth = 0;                 // bytes a second; 0: any number
+  milliseconds give_up_after{24LL * 3600 * 1000};  // where it is not required
+  std::optional<Tls> tls;                          // dicoms
 
   bool operator==(const Destination&) const = default;
+};
+
+// Destinations of which one is enough. Routes name it as a destination.
+struct Group {
+  std::string name;
+  std::vector<std::string> destinations;  // two or more, in the order in which they are asked
+  bool is_balanced = false;               // else the first that is not away
+  std::vector<std::string> filters;       // behind those of the route
+  int filters_line = 0;
 };
 
 // What is true of an instance when its sender is told that it was stored.
@@ -180,9 +198,18 @@ struct Config {
   std::vector<Listener> listeners;
   std::vector<FilterEntry> filters;
   std::vector<Destination> destinations;
+  std::vector<Group> groups;
   std::vector<Route> routes;
   Audit audit;
   std::optional<Metrics> metrics;  // nullopt: not shown
+  std::vector<Table> tests;        // [[test]], for gateway/command/test_table.h to read
+};
+
+// A file of tests for a configuration that stands in another: `config = "sluice.toml"`, which
+// counts from this file's folder, and [[test]] tables.
+struct TestFile {
+  std::string config_file;
+  std::vector<Table> tests;
 };
 
 // Reads everything that stands in the file but the options of the filters and the
@@ -194,5 +221,9 @@ struct Config {
 // outlive them.
 [[nodiscard]] Config parse(std::string_view toml, Mistakes& mistakes);
 [[nodiscard]] Config load(const std::string& path, Mistakes& mistakes);
+
+// nullopt when the file names no configuration: it is one, or cannot be read, which load()
+// tells. As with load(), the tests note their mistakes later.
+[[nodiscard]] std::optional<TestFile> load_test_file(const std::string& path, Mistakes& mistakes);
 
 }  // namespace sluice::config

@@ -24,6 +24,22 @@ void read_association(Table& table, Destination& destination) {
   destination.idle_timeout = read_timeout(table, "idle_timeout", destination.idle_timeout);
 }
 
+// What goes there, when, how much of it, and for how long it is tried.
+void read_flow(Table& table, Destination& destination) {
+  destination.filters = table.strings("filters", {});
+  destination.filters_line = table.line_of("filters");
+  destination.transfer_syntaxes = table.strings("transfer_syntaxes", {});
+  for (Table& window : table.tables("schedule")) {
+    destination.schedule.push_back(TimeWindow::read(window));
+    window.finish();
+  }
+  constexpr int kMostASecond = 100'000;
+  destination.max_rate = read_int(table, "max_rate", 0, 0, kMostASecond);
+  destination.max_bandwidth = table.size("max_bandwidth", 0);
+  destination.required = table.boolean("required", true);
+  destination.give_up_after = read_timeout(table, "give_up_after", destination.give_up_after);
+}
+
 Destination read_destination(Table& table, Names& names) {
   Destination destination;
   destination.name = table.required_string("name");
@@ -50,8 +66,9 @@ Destination read_destination(Table& table, Names& names) {
   }
   const bool is_folder = destination.scheme == "file";
   if (is_folder) {
-    for (const char* key : {"calling_ae_title", "associations", "max_pdu", "connect_timeout",
-                            "response_timeout", "idle_timeout", "user_identity"}) {
+    for (const char* key :
+         {"calling_ae_title", "associations", "max_pdu", "connect_timeout", "response_timeout",
+          "idle_timeout", "user_identity", "transfer_syntaxes"}) {
       if (!table.has(key)) continue;
       table.mistake(key, std::string(key) + " means nothing for a file: destination; leave it out");
     }
@@ -66,16 +83,16 @@ Destination read_destination(Table& table, Names& names) {
   constexpr int kMostFailures = 1000;
   destination.max_failures =
       read_int(table, "max_failures", destination.max_failures, 1, kMostFailures);
+  read_flow(table, destination);
   table.finish();
   return destination;
 }
 
 }  // namespace
 
-std::vector<Destination> read_destinations(std::vector<Table> tables) {
+std::vector<Destination> read_destinations(std::vector<Table> tables, Names& names) {
   std::vector<Destination> destinations;
   destinations.reserve(tables.size());
-  Names names;
   for (Table& table : tables) destinations.push_back(read_destination(table, names));
   return destinations;
 }

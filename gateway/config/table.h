@@ -37,6 +37,7 @@ class Mistakes {
   explicit Mistakes(std::string file) : file_(std::move(file)) {}
   void add(int line, std::string message) { list_.push_back({line, std::move(message)}); }
   void warn(int line, std::string message) { warnings_.push_back({line, std::move(message)}); }
+  [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] bool empty() const { return list_.empty(); }  // whatever is warned of
   [[nodiscard]] const std::vector<Mistake>& list() const { return list_; }
   [[nodiscard]] const std::vector<Mistake>& warnings() const { return warnings_; }

@@ -41,8 +41,12 @@ class Names {
 // The keys that say who may connect. After the address.
 void read_access(Table& table, Listener& listener, const Mistakes& mistakes);
 [[nodiscard]] std::vector<FilterEntry> read_filters(std::vector<Table> tables);
-[[nodiscard]] std::vector<Destination> read_destinations(std::vector<Table> tables);
-// `known`: the names of the destinations.
+// `names`: of what routes may lead to.
+[[nodiscard]] std::vector<Destination> read_destinations(std::vector<Table> tables, Names& names);
+[[nodiscard]] std::vector<Group> read_groups(std::vector<Table> tables,
+                                             const std::vector<Destination>& destinations,
+                                             Names& names);
+// `known`: the names of destinations and groups.
 [[nodiscard]] std::vector<Route> read_routes(std::vector<Table> tables,
                                              const std::vector<std::string>& known,
                                              const Mistakes& mistakes);

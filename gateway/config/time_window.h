@@ -29,6 +29,8 @@ class TimeWindow {
   // "mon tue 22:00 to 06:00 Europe/Berlin"
   [[nodiscard]] std::string text() const;
 
+  bool operator==(const TimeWindow&) const = default;
+
  private:
   std::chrono::minutes from_{0};
   std::chrono::minutes to_{24 * 60};

@@ -48,14 +48,24 @@ bool is_convertible(const std::string& transfer_syntax_uid) {
   return std::ranges::find(kUncompressed, transfer_syntax_uid) != kUncompressed.end();
 }
 
-void propose(const Kind& kind, std::vector<net::ProposedContext>& contexts) {
-  contexts.push_back({kind.sop_class_uid, {kind.transfer_syntax_uid}});
+// As it is, and in what it can be converted to; only what the destination is offered, if
+// that was said.
+void propose(const Kind& kind, const std::vector<std::string>& offered,
+             std::vector<net::ProposedContext>& contexts) {
+  const auto is_offered = [&](std::string_view uid) {
+    return offered.empty() || std::ranges::find(offered, uid) != offered.end();
+  };
+  if (is_offered(kind.transfer_syntax_uid)) {
+    contexts.push_back({kind.sop_class_uid, {kind.transfer_syntax_uid}});
+  }
   if (!is_convertible(kind.transfer_syntax_uid)) return;
   net::ProposedContext others{kind.sop_class_uid, {}};
   for (const std::string_view uid : kUncompressed) {
-    if (uid != kind.transfer_syntax_uid) others.transfer_syntaxes.emplace_back(uid);
+    if (uid != kind.transfer_syntax_uid && is_offered(uid)) {
+      others.transfer_syntaxes.emplace_back(uid);
+    }
   }
-  contexts.push_back(std::move(others));
+  if (!others.transfer_syntaxes.empty()) contexts.push_back(std::move(others));
 }
 
 // Tells a failure of ours to read from a failure of the association.
@@ -83,7 +93,7 @@ class DicomSender : public Sender {
     batch_.clear();
     for (const QueueEntry& entry : batch) {
       Kind kind{entry.instance.sop_class_uid, entry.instance.transfer_syntax_uid};
-      if (is_proposable(kind)) batch_.insert(std::move(kind));
+      if (is_proposable(kind) && is_offered(kind)) batch_.insert(std::move(kind));
     }
   }
 
@@ -169,6 +179,12 @@ class DicomSender : public Sender {
                "its SOP Class UID '" + kind.sop_class_uid +
                    "' cannot be proposed: not of 1 to 64 characters"}};
     }
+    if (!is_offered(kind)) {
+      return {{AttemptResult::hold, "",
+               "the destination is not offered " +
+                   dicom::transfer_syntax_name(kind.transfer_syntax_uid) +
+                   " by its transfer_syntaxes, and this cannot be converted"}};
+    }
     const std::string user_name = user_name_of(payload);
     const bool reused = serves(kind, user_name);
     if (!reused) {
@@ -189,6 +205,13 @@ class DicomSender : public Sender {
     if (!converted) return {attempt_of_error(converted.error(), AttemptResult::postponed)};
     count("sluice_conversions_total", {{"destination", destination_.name}});
     return store(*converted, other->id, reused);
+  }
+
+  [[nodiscard]] bool is_offered(const Kind& kind) const {
+    if (destination_.transfer_syntaxes.empty()) return true;
+    std::vector<net::ProposedContext> contexts;
+    propose(kind, destination_.transfer_syntaxes, contexts);
+    return !contexts.empty();
   }
 
   [[nodiscard]] static Kind kind_of(const Payload& payload) {
@@ -257,7 +280,7 @@ class DicomSender : public Sender {
       }
     }
     std::vector<net::ProposedContext> contexts;
-    for (const Kind& each : kinds) propose(each, contexts);
+    for (const Kind& each : kinds) propose(each, destination_.transfer_syntaxes, contexts);
     auto opened = peer_.open(std::move(contexts), user_name);
     if (!opened) return tl::unexpected(opened.error());
     proposed_ = std::move(kinds);

@@ -1,8 +1,11 @@
 #include "gateway/deliver/dispatcher.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -21,6 +24,47 @@ constexpr milliseconds kGrace{2000};  // for interrupted workers to end
 constexpr milliseconds kInterruptInterval{50};
 
 using Lanes = std::vector<std::shared_ptr<Lane>>;
+
+// What a route names: a destination, or a group of which one is enough.
+struct Members {
+  Lanes lanes;  // in the order of the group
+  bool is_balanced = false;
+  std::atomic<std::size_t> turn = 0;
+
+  // The first that is not away, or is free; the first of all, when there is none.
+  [[nodiscard]] std::shared_ptr<Lane> choose() {
+    if (lanes.size() == 1) return lanes.front();
+    const std::size_t first = is_balanced ? turn++ : 0;
+    for (std::size_t n = 0; n < lanes.size(); ++n) {
+      const auto& lane = lanes[(first + n) % lanes.size()];
+      if (is_balanced ? lane->is_prompt() : !lane->is_away()) return lane;
+    }
+    return lanes.front();
+  }
+};
+using MembersByName = std::map<std::string, std::shared_ptr<Members>, std::less<>>;
+
+const std::string& name_of(const std::shared_ptr<Lane>& lane) {
+  return lane->destination().name;
+}
+
+MembersByName members_of(const Lanes& lanes, const config::Config& config) {
+  MembersByName all;
+  for (const auto& lane : lanes) {
+    const auto alone = std::make_shared<Members>();
+    alone->lanes.push_back(lane);
+    all.emplace(name_of(lane), alone);
+  }
+  for (const config::Group& group : config.groups) {
+    const auto members = std::make_shared<Members>();
+    members->is_balanced = group.is_balanced;
+    for (const std::string& name : group.destinations) {
+      members->lanes.push_back(all.at(name)->lanes.front());
+    }
+    all.emplace(group.name, members);
+  }
+  return all;
+}
 
 // Those of `lanes` that `others` does not have.
 Lanes without(const Lanes& lanes, const Lanes& others) {
@@ -43,8 +87,11 @@ class Dispatcher::State {
   State(const CurrentSetup& current, Spool& spool, Queue& queue, Ledger& ledger,
         audit::Recorder* audit)
       : queue_(queue), services_{queue, spool, ledger, current, audit} {
-    setups_.emplace_back(current.get());
-    lanes_ = lanes_for(*current.get());
+    const auto setup = current.get();
+    setups_.emplace_back(setup);
+    lanes_ = lanes_for(*setup);
+    members_ = members_of(lanes_, setup->config);
+    serve_groups(setup->config);
   }
 
   void start() {
@@ -52,9 +99,13 @@ class Dispatcher::State {
     start(lanes_);
   }
 
+  // Its filters are the pipeline's: a lane goes on where only they changed.
   [[nodiscard]] Lanes lanes_for(const Setup& setup) const {
     Lanes lanes;
-    for (const config::Destination& destination : setup.config.destinations) {
+    lanes.reserve(setup.config.destinations.size());
+    for (config::Destination destination : setup.config.destinations) {
+      destination.filters.clear();
+      destination.filters_line = 0;
       const auto same = std::ranges::find_if(
           lanes_, [&](const auto& lane) { return lane->destination() == destination; });
       lanes.push_back(same != lanes_.end() ? *same
@@ -64,18 +115,26 @@ class Dispatcher::State {
   }
 
   void apply(Lanes lanes) {
+    const auto setup = services_.current.get();
     const Lanes added = without(lanes, lanes_);
     const Lanes removed = without(lanes_, lanes);
-    std::erase_if(setups_, [](const auto& setup) { return setup.expired(); });
+    MembersByName members = members_of(lanes, setup->config);
+    lanes_ = std::move(lanes);
+    std::erase_if(setups_, [](const auto& earlier) { return earlier.expired(); });
     {
       const std::lock_guard lock(mutex_);
-      for (const auto& lane : removed) retired_.push_back({lane, setups_});
-      lanes_ = std::move(lanes);
+      for (const auto& [name, gone] : members_) {
+        if (!members.contains(name)) earlier_.push_back({name, gone, setups_});
+      }
+      members_.swap(members);
     }
-    setups_.emplace_back(services_.current.get());
+    setups_.emplace_back(setup);
+    for (const auto& [name, before] : members) queue_.serve(name, {});
+    serve_groups(setup->config);
     for (const auto& lane : removed) {
-      log::info("destination ended or changed", {{"destination", name_of(*lane)}});
+      log::info("destination ended or changed", {{"destination", name_of(lane)}});
       lane->ask_to_stop();
+      ending_.push_back(lane);
     }
     if (!removed.empty()) queue_.wake();
     start(added);
@@ -83,14 +142,12 @@ class Dispatcher::State {
   }
 
   void keep_house() {
-    for (Retired& retired : retired_) {
-      if (retired.is_joined || !retired.lane->wait_ended(steady_clock::now())) continue;
-      retired.lane->join();
-      retired.is_joined = true;
-      for (const auto& lane : lanes_) {
-        if (name_of(*lane) == name_of(*retired.lane)) lane->look_again();
-      }
-    }
+    const auto has_ended = [](const auto& lane) { return lane->wait_ended(steady_clock::now()); };
+    const auto ended = std::ranges::partition(ending_, std::not_fn(has_ended));
+    for (const auto& lane : ended) lane->join();
+    // They may have taken to themselves that there is work, for a group also.
+    if (!ended.empty()) std::ranges::for_each(lanes_, [](const auto& lane) { lane->look_again(); });
+    ending_.erase(ended.begin(), ended.end());
     forget_unused();
     const auto earlier = std::erase_if(setups_, [](const auto& setup) { return setup.expired(); });
     if (earlier == 0) return;
@@ -98,18 +155,14 @@ class Dispatcher::State {
     report_removed_destinations();
   }
 
-  [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view destination) const {
-    const auto is_it = [&](const auto& lane) { return name_of(*lane) == destination; };
-    const std::lock_guard lock(mutex_);
-    if (const auto found = std::ranges::find_if(lanes_, is_it); found != lanes_.end()) {
-      return *found;
-    }
-    const auto retired = std::ranges::find_if(retired_, is_it, &Retired::lane);
-    return retired == retired_.end() ? nullptr : retired->lane;
+  [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view name) const {
+    const auto members = members_called(name);
+    return members ? members->choose() : nullptr;
   }
 
   bool stop(steady_clock::time_point deadline) {
-    const Lanes lanes = unjoined();
+    Lanes lanes = lanes_;
+    std::ranges::copy(ending_, std::back_inserter(lanes));
     for (const auto& lane : lanes) lane->ask_to_stop();
     queue_.wake();
     if (!wait_ended(lanes, deadline)) {
@@ -125,14 +178,33 @@ class Dispatcher::State {
   }
 
  private:
-  // A lane of an earlier configuration.
-  struct Retired {
-    std::shared_ptr<Lane> lane;
+  // What only earlier configurations name.
+  struct Earlier {
+    std::string name;
+    std::shared_ptr<Members> members;
     std::vector<std::weak_ptr<const Setup>> users;  // under which it may be asked for
-    bool is_joined = false;
   };
 
-  static const std::string& name_of(const Lane& lane) { return lane.destination().name; }
+  // With failover, each one's turn comes behind those before it.
+  void serve_groups(const config::Config& config) {
+    std::map<const Lane*, std::vector<Lane::Served>> served;
+    for (const config::Group& group : config.groups) {
+      std::vector<std::weak_ptr<Lane>> before;
+      for (const auto& lane : members_.at(group.name)->lanes) {
+        served[lane.get()].push_back({group.name, before});
+        if (!group.is_balanced) before.push_back(lane);
+      }
+      queue_.serve(group.name, group.destinations);
+    }
+    for (const auto& lane : lanes_) lane->serve(std::move(served[lane.get()]));
+  }
+
+  [[nodiscard]] std::shared_ptr<Members> members_called(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = members_.find(name); found != members_.end()) return found->second;
+    const auto earlier = std::ranges::find(earlier_, name, &Earlier::name);
+    return earlier == earlier_.end() ? nullptr : earlier->members;
+  }
 
   void start(const Lanes& lanes) {
     if (lanes.empty()) return;
@@ -142,28 +214,19 @@ class Dispatcher::State {
                  {{"reason", waits.error().message}});
       waits.emplace();
     }
-    for (const auto& lane : lanes) lane->start((*waits)[name_of(*lane)]);
+    for (const auto& lane : lanes) lane->start((*waits)[name_of(lane)]);
   }
 
   // What is in nobody's hand ends here, behind the lock: it may have associations to end.
   void forget_unused() {
-    std::vector<Retired> unused;
+    std::vector<Earlier> unused;
     const std::lock_guard lock(mutex_);
-    const auto is_used = [](const Retired& retired) {
-      return !retired.is_joined ||
-             std::ranges::any_of(retired.users, [](const auto& setup) { return !setup.expired(); });
+    const auto is_used = [](const Earlier& earlier) {
+      return std::ranges::any_of(earlier.users, [](const auto& setup) { return !setup.expired(); });
     };
-    const auto rest = std::ranges::partition(retired_, is_used);
+    const auto rest = std::ranges::partition(earlier_, is_used);
     std::ranges::move(rest, std::back_inserter(unused));
-    retired_.erase(rest.begin(), rest.end());
-  }
-
-  [[nodiscard]] Lanes unjoined() const {
-    Lanes lanes = lanes_;
-    for (const Retired& retired : retired_) {
-      if (!retired.is_joined) lanes.push_back(retired.lane);
-    }
-    return lanes;
+    earlier_.erase(rest.begin(), rest.end());
   }
 
   // What waits for a destination that the configuration no longer has waits for ever,
@@ -176,9 +239,8 @@ class Dispatcher::State {
       return;
     }
     for (const Queue::Count& count : *counts) {
-      const auto is_it = [&](const auto& lane) { return name_of(*lane) == count.destination; };
       if (count.destination.empty() || !is_unfinished(count.state) ||
-          std::ranges::any_of(lanes_, is_it)) {
+          members_.contains(count.destination)) {
         continue;
       }
       log::warning(
@@ -206,9 +268,11 @@ class Dispatcher::State {
   Queue& queue_;
   const Lane::Services services_;
   std::vector<std::weak_ptr<const Setup>> setups_;  // that something may run under
-  mutable std::mutex mutex_;  // held by the one thread to change what follows, by others to read
   Lanes lanes_;
-  std::vector<Retired> retired_;
+  Lanes ending_;              // those of earlier configurations, before they are joined
+  mutable std::mutex mutex_;  // held by the one thread to change what follows, by others to read
+  MembersByName members_;
+  std::vector<Earlier> earlier_;
 };
 
 Dispatcher::Dispatcher(const CurrentSetup& current, Spool& spool, Queue& queue, Ledger& ledger,

@@ -2,19 +2,17 @@
 
 #include <algorithm>
 #include <exception>
-#include <optional>
-#include <span>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "gateway/audit/security_alerts.h"
-#include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
 #include "gateway/deliver/claimed.h"
-#include "gateway/deliver/outcome_log.h"
+#include "gateway/deliver/lane_log.h"
 
 namespace sluice {
 namespace {
@@ -25,24 +23,28 @@ using std::chrono::steady_clock;
 // Claimed at once: enough to negotiate one association for, few enough that two
 // workers share a short queue.
 constexpr std::size_t kBatch = 16;
-// Of what receiving threads hand over. More of it is behind a destination that is not prompt.
-constexpr std::size_t kHandedOverAtOnce = 4;
-constexpr std::size_t kMostHandedOver = 64;
-// Between two looks at an idle association, and when the queue itself fails.
-constexpr milliseconds kPause{1000};
-// The queue tells of work; should it ever be missed, this ends it.
+// Should a word of the queue ever be missed.
 constexpr std::chrono::minutes kLookAnyway{1};
 
 }  // namespace
 
 Lane::Lane(const config::Destination& destination, Services services)
-    : destination_(destination), services_(std::move(services)), counters_(destination) {
+    : destination_(destination),
+      services_(std::move(services)),
+      counters_(destination),
+      flow_(destination_) {
   for (int worker = 0; worker < destination.associations; ++worker) {
     auto sender = destination.scheme == "file"
                       ? make_folder_sender(destination)
                       : make_dicom_sender(destination, audit::security_alerts(services_.audit));
     senders_.add(audited(std::move(sender), destination, services_.audit));
   }
+}
+
+void Lane::serve(std::vector<Served> groups) {
+  auto shared = std::make_shared<const std::vector<Served>>(std::move(groups));
+  const std::lock_guard lock(mutex_);
+  groups_.swap(shared);
 }
 
 void Lane::start(milliseconds last_wait) {
@@ -135,12 +137,14 @@ void Lane::work() {
   bool look = true;
   while (!is_stopping()) {
     if (settle_late() || open_more()) continue;
-    if (is_backing_off()) {
+    if (!may_send()) {
       if (send_handed_over()) continue;  // none is tried
       senders_.rest();
       std::unique_lock lock(mutex_);
-      changed_.wait_until(lock, std::min(blocked_until_, steady_clock::now() + kPause),
-                          [this] { return stopping_; });
+      const auto now = steady_clock::now();
+      const auto until = blocked_until_ > now ? std::min(blocked_until_, now + kPause)
+                                              : now + kPause;  // outside of its schedule
+      changed_.wait_until(lock, until, [this] { return stopping_; });
       continue;
     }
     if (send_handed_over()) continue;
@@ -150,7 +154,7 @@ void Lane::work() {
     }
     senders_.rest();
     const auto now = steady_clock::now();
-    look = services_.queue.wait_for_work(destination_.name, now + kPause) ||
+    look = services_.queue.wait_for_work(destination_.name, now + kPause) || !groups()->empty() ||
            now - last_look >= kLookAnyway;
     look = is_to_look_again() || look;
   }
@@ -158,43 +162,27 @@ void Lane::work() {
 
 // True if there was something to do, or may be.
 bool Lane::send_batch() {
-  auto batch = services_.queue.claim(destination_.name, kBatch);
+  if (send_batch_for(destination_.name)) return true;
+  const auto is_away = [](const std::weak_ptr<Lane>& before) {
+    const auto lane = before.lock();
+    return !lane || lane->is_away();
+  };
+  return std::ranges::any_of(*groups(), [&](const Served& served) {
+    return std::ranges::all_of(served.before, is_away) && send_batch_for(served.group);
+  });
+}
+
+bool Lane::send_batch_for(const std::string& name) {
+  auto batch = services_.queue.claim(name, kBatch);
   if (!batch) {
     log::error("deliveries cannot be claimed",
-               {{"destination", destination_.name}, {"reason", batch.error().message}});
+               {{"destination", name}, {"reason", batch.error().message}});
     pause(steady_clock::now() + kPause);
     return true;
   }
   if (batch->empty()) return false;
   send_all(std::move(*batch));
   return true;
-}
-
-// True if there was something to do.
-bool Lane::send_handed_over() {
-  std::vector<QueueEntry> batch;
-  {
-    const std::lock_guard lock(mutex_);
-    // Some for each worker.
-    while (!handed_over_.empty() && batch.size() < kHandedOverAtOnce) {
-      batch.push_back(std::move(handed_over_.front()));
-      handed_over_.pop_front();
-    }
-  }
-  if (batch.empty()) return false;
-  send_all(std::move(batch));
-  return true;
-}
-
-void Lane::hand_over(QueueEntry entry) {
-  std::unique_lock lock(mutex_);
-  if (running_ == 0) {
-    lock.unlock();
-    return services_.queue.release(entry.instance.id, destination_.name);
-  }
-  handed_over_.push_back(std::move(entry));
-  lock.unlock();
-  services_.queue.nudge(destination_.name);
 }
 
 // Those that are not tried are ready again.
@@ -206,129 +194,9 @@ void Lane::send_all(std::vector<QueueEntry> entries) {
   while (!sender && !is_stopping()) sender = senders_.take(steady_clock::now() + kPause);
   if (!sender) return;
   sender->prepare(claimed.entries());
-  while (claimed.next() != nullptr && !is_stopping() && !is_backing_off()) {
+  while (claimed.next() != nullptr && wait_for_turn(*claimed.next())) {
     send_or_postpone(*sender, *claimed.next());
     claimed.next_is_tried();
-  }
-}
-
-// True if there was one.
-bool Lane::settle_late() {
-  std::optional<Late> late;
-  {
-    const std::lock_guard lock(mutex_);
-    if (late_.empty()) return false;
-    late.emplace(std::move(late_.back()));
-    late_.pop_back();
-  }
-  settle_now(*late);
-  return true;
-}
-
-void Lane::settle_now(Late& late) {
-  const auto begun = steady_clock::now();
-  const Attempt attempt = late.relayed.sender->answer(SteadyTime::max());
-  const auto took = late.relayed.took + (steady_clock::now() - begun);
-  note(attempt, took);
-  record(late.entry, attempt, late.relayed.bytes, took);
-}
-
-bool Lane::is_prompt() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_ || running_ == 0 || is_slow_ || handed_over_.size() >= kMostHandedOver ||
-        steady_clock::now() < blocked_until_) {
-      return false;
-    }
-  }
-  return !services_.queue.has_work(destination_.name);
-}
-
-Lane::Relayed Lane::relay(const QueueEntry& entry, Payload& payload, SteadyTime until) {
-  Relayed relayed{{AttemptResult::not_now}, payload.length()};
-  bool wants_more = false;
-  SenderPool::Lease sender = senders_.take_open(until, wants_more);
-  if (wants_more) ask_for_more(entry);
-  if (!sender) return relayed;
-  sender->prepare(std::span(&entry, 1));
-  const auto begun = steady_clock::now();
-  relayed.attempt = sender->send_now(payload, until);
-  relayed.took = steady_clock::now() - begun;
-  if (relayed.attempt.result == AttemptResult::unanswered) {
-    relayed.sender = std::move(sender);
-  } else {
-    note(relayed.attempt, relayed.took);
-  }
-  return relayed;
-}
-
-void Lane::wait(Relayed& relayed, SteadyTime until) {
-  if (!relayed.sender) return;
-  const auto begun = steady_clock::now();
-  relayed.attempt = relayed.sender->answer(until);
-  relayed.took += steady_clock::now() - begun;
-  note(relayed.attempt, relayed.took);
-  if (relayed.attempt.result != AttemptResult::unanswered) relayed.sender = {};
-}
-
-// Of a worker, once in a while: to open one takes its time, and may fail.
-void Lane::ask_for_more(const QueueEntry& entry) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!more_wanted_.empty() || steady_clock::now() < next_more_) return;
-    more_wanted_.push_back(entry);
-  }
-  services_.queue.wake();
-}
-
-// True if one was asked for.
-bool Lane::open_more() {
-  std::vector<QueueEntry> wanted;
-  {
-    const std::lock_guard lock(mutex_);
-    wanted.swap(more_wanted_);
-  }
-  if (wanted.empty()) return false;
-  bool opened = false;
-  if (SenderPool::Lease sender = senders_.take_closed()) {
-    sender->prepare(wanted);
-    opened = sender->open();
-  }
-  const std::lock_guard lock(mutex_);
-  next_more_ = steady_clock::now() + (opened ? milliseconds(0) : kPause);
-  return true;
-}
-
-Lane::Relayed Lane::pass_on(const QueueEntry& entry, Payload& payload) {
-  Relayed relayed{{AttemptResult::away, "", "all its associations are in use"}};
-  SenderPool::Lease sender = senders_.take(steady_clock::now() + destination_.response_timeout);
-  if (!sender) return relayed;
-  sender->prepare(std::span(&entry, 1));
-  const auto begun = steady_clock::now();
-  relayed.attempt = sender->send(payload);
-  relayed.took = steady_clock::now() - begun;
-  relayed.bytes = payload.length();
-  note(relayed.attempt, relayed.took);
-  return relayed;
-}
-
-void Lane::settle(const QueueEntry& entry, Relayed relayed) {
-  switch (relayed.attempt.result) {
-    case AttemptResult::not_now:
-      return;  // it waits, and was not tried
-    case AttemptResult::delivered:
-      return report(entry, outcome_of(entry, relayed.attempt), relayed.attempt, relayed.bytes,
-                    relayed.took);
-    case AttemptResult::unanswered: {
-      Late late{entry, std::move(relayed)};
-      std::unique_lock lock(mutex_);
-      const bool has_workers = running_ > 0;
-      if (has_workers) late_.push_back(std::move(late));
-      lock.unlock();
-      return has_workers ? services_.queue.wake() : settle_now(late);
-    }
-    default:
-      return record(entry, relayed.attempt, relayed.bytes, relayed.took);
   }
 }
 
@@ -343,15 +211,17 @@ void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
 }
 
 void Lane::send(Sender& sender, const QueueEntry& entry) {
+  if (is_too_old(entry)) {
+    record(entry, {AttemptResult::postponed, "", "too old"});
+    return;
+  }
   const Verdicts verdicts =
       entry.delivery.released.empty() ? Verdicts::binding : Verdicts::overruled;
   const auto setup = services_.current.get();
-  auto payload = Payload::open(
-      entry.instance, entry.delivery.route,
-      {services_.spool, *setup->pipeline, services_.ledger, setup->config.gateway.data_dir},
-      verdicts);
+  const Payload::Origin origin{services_.spool, *setup->pipeline, services_.ledger,
+                               setup->config.gateway.data_dir};
+  auto payload = Payload::open(entry, origin, verdicts);
   if (!payload) {
-    // Nothing that the destination did; only this instance waits or rests.
     Attempt attempt = attempt_of_error(payload.error(), AttemptResult::postponed);
     attempt.is_damaged = payload.error().code == ErrorCode::corrupt;
     record(entry, attempt);
@@ -368,6 +238,10 @@ void Lane::record(const QueueEntry& entry, const Attempt& attempt, std::uint64_t
                   steady_clock::duration took) {
   Outcome outcome = outcome_of(entry, attempt);
   outcome.reason = full_reason(attempt);
+  outcome.reason = reason_in_row(entry.delivery, std::move(outcome.reason));
+  if (outcome.state == DeliveryState::discarded) {
+    outcome.reason = "given up, since not required: " + outcome.reason;
+  }
   services_.queue.finish(outcome);
   outcome.reason = attempt.reason;
   report(entry, outcome, attempt, bytes, took);
@@ -382,9 +256,10 @@ void Lane::report(const QueueEntry& entry, const Outcome& outcome, const Attempt
   }
   counters_.note(outcome, entry.instance.received_at, bytes, took);
   if (outcome.state == DeliveryState::delivered) {
-    log_delivered(outcome, bytes, std::chrono::duration_cast<milliseconds>(took));
+    log_delivered(outcome, destination_.name, bytes,
+                  std::chrono::duration_cast<milliseconds>(took));
   } else {
-    log_undelivered(outcome);
+    log_undelivered(outcome, destination_.name);
   }
   if (attempt.is_misconfigured) raise_configuration_alarm(outcome);
 }
@@ -396,26 +271,13 @@ void Lane::raise_configuration_alarm(const Outcome& outcome) {
     if (alarm_ == outcome.reason) return;
     alarm_ = outcome.reason;
   }
-  count("sluice_configuration_alarms_total", {{"destination", destination_.name}});
-  log::error("a destination does not take us: all that is sent there is held",
-             {{"destination", destination_.name},
-              {"called_ae_title", destination_.called_ae_title},
-              {"host", destination_.host},
-              {"port", destination_.port},
-              {"calling_ae_title", destination_.calling_ae_title},
-              {"status", outcome.status.empty() ? "none" : outcome.status},
-              {"reason", outcome.reason},
-              {"advice",
-               "let it know calling_ae_title and this machine, or mend `address` and "
-               "`calling_ae_title` of the destination and reload; then `sluice queue retry "
-               "--destination " +
-                   destination_.name + "`"}});
+  log_configuration_alarm(outcome, destination_);
 }
 
 Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
   Outcome outcome;
   outcome.instance_id = entry.instance.id;
-  outcome.destination = destination_.name;
+  outcome.destination = entry.delivery.destination;
   outcome.route = entry.delivery.route;
   outcome.reason = attempt.reason;
   outcome.status = attempt.status;
@@ -453,6 +315,12 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
       }
       break;
   }
+  // Another of the group may take it at once; behind a second failure it waits as any other.
+  if (is_of_group(entry) && attempts == 1) outcome.retry_after = milliseconds(0);
+  const bool is_given_up = outcome.state == DeliveryState::held || is_too_old(entry);
+  if (!destination_.required && outcome.state != DeliveryState::delivered && is_given_up) {
+    outcome.state = DeliveryState::discarded;
+  }
   return outcome;
 }
 
@@ -478,6 +346,27 @@ void Lane::note(const Attempt& attempt, steady_clock::duration took) {
   if (attempt.result != AttemptResult::delivered) return;
   failures_ = 0;
   alarm_.clear();
+}
+
+bool Lane::may_send() {
+  return !is_backing_off() && flow_.is_open(std::chrono::system_clock::now());
+}
+
+bool Lane::wait_for_turn(const QueueEntry& entry) {
+  if (flow_.is_paced() && may_send()) {
+    pause(flow_.take_turn(entry.instance.data_set_length));
+  }
+  return !is_stopping() && may_send();
+}
+
+bool Lane::is_too_old(const QueueEntry& entry) const {
+  return !destination_.required &&
+         std::chrono::system_clock::now() - entry.instance.received_at > destination_.give_up_after;
+}
+
+std::shared_ptr<const std::vector<Lane::Served>> Lane::groups() {
+  const std::lock_guard lock(mutex_);
+  return groups_;
 }
 
 bool Lane::is_backing_off() {

@@ -37,6 +37,7 @@
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/flow.h"
 #include "gateway/deliver/lane_counters.h"
 #include "gateway/deliver/payload.h"
 #include "gateway/deliver/sender.h"
@@ -64,6 +65,12 @@ class Lane {
     SenderPool::Lease sender = {};                  // while its answer is awaited
   };
 
+  // A group that its destination is in, and the lanes of those that come first.
+  struct Served {
+    std::string group;
+    std::vector<std::weak_ptr<Lane>> before;
+  };
+
   Lane(const config::Destination& destination, Services services);
   ~Lane() = default;
   Lane(const Lane&) = delete;
@@ -73,6 +80,11 @@ class Lane {
   // longest that its deliveries were told to wait before a restart: should the first attempt
   // fail again, the pauses go on growing from there.
   void start(std::chrono::milliseconds last_wait = {});
+
+  // All of them; at any time.
+  void serve(std::vector<Served> groups);
+  // It is left alone for the time being, or outside of its schedule.
+  [[nodiscard]] bool is_away() { return !may_send(); }
 
   void ask_to_stop();
   // True when all workers have ended.
@@ -88,6 +100,8 @@ class Lane {
   [[nodiscard]] bool is_prompt();
   // not_now, when it cannot be sent by then; nothing is recorded yet.
   [[nodiscard]] Relayed relay(const QueueEntry& entry, Payload& payload, SteadyTime until);
+  // What the row of such a delivery is to say.
+  [[nodiscard]] std::string reason_in_row(const DeliveryRow& row, std::string reason) const;
   // For the answer. Afterwards it is still unanswered if there was none.
   void wait(Relayed& relayed, SteadyTime until);
   // Sends it whatever was before and however long it takes, and records nothing: for a sender
@@ -100,6 +114,8 @@ class Lane {
   void settle(const QueueEntry& entry, Relayed relayed);
 
  private:
+  // Between two looks at an idle association, and when the queue itself fails.
+  static constexpr std::chrono::milliseconds kPause{1000};
   struct Late {
     QueueEntry entry;
     Relayed relayed;
@@ -107,6 +123,11 @@ class Lane {
   void run();
   void work();
   [[nodiscard]] bool send_batch();
+  [[nodiscard]] std::shared_ptr<const std::vector<Served>> groups();
+  [[nodiscard]] bool send_batch_for(const std::string& name);
+  [[nodiscard]] bool is_of_group(const QueueEntry& entry) const {
+    return entry.delivery.destination != destination_.name;
+  }
   [[nodiscard]] bool send_handed_over();
   void send_all(std::vector<QueueEntry> entries);
   [[nodiscard]] bool may_end();
@@ -128,17 +149,24 @@ class Lane {
   [[nodiscard]] std::chrono::milliseconds back_off_together();
   void note(const Attempt& attempt, std::chrono::steady_clock::duration took);
   [[nodiscard]] bool is_backing_off();
+  // Neither backing off nor outside of its schedule.
+  [[nodiscard]] bool may_send();
+  // False when this one may not be sent any more, or not by now.
+  [[nodiscard]] bool wait_for_turn(const QueueEntry& entry);
+  [[nodiscard]] bool is_too_old(const QueueEntry& entry) const;
   [[nodiscard]] bool is_stopping();
   void pause(std::chrono::steady_clock::time_point until);
 
   const config::Destination destination_;
   const Services services_;
   const LaneCounters counters_;
+  Flow flow_;
   SenderPool senders_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
+  std::shared_ptr<const std::vector<Served>> groups_ = std::make_shared<std::vector<Served>>();
   bool stopping_ = false;
   bool look_again_ = false;
   int running_ = 0;

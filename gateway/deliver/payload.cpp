@@ -16,15 +16,20 @@ constexpr std::size_t kChunk = std::size_t{64} * 1024;
 constexpr std::uint64_t kUnknownLength = std::uint64_t{1} << 60U;
 
 // The digest is checked before a byte is believed.
-Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance) {
-  auto reader = spool.read(
-      {instance.id, instance.data_set_offset, instance.data_set_length, instance.digest});
+Result<SpoolReader> checked(Result<SpoolReader> reader, const InstanceRow& instance,
+                            const std::shared_ptr<BufferPool>& buffers) {
   if (!reader) return reader;
-  if (const auto loaded = reader->load(spool.buffers()); !loaded) {
-    return tl::unexpected(loaded.error());
-  }
+  if (const auto loaded = reader->load(buffers); !loaded) return tl::unexpected(loaded.error());
   if (const auto same = reader->verify(instance.digest); !same) return tl::unexpected(same.error());
   return reader;
+}
+
+StoredFile file_of(const InstanceRow& instance) {
+  return {instance.id, instance.data_set_offset, instance.data_set_length, instance.digest};
+}
+
+Result<SpoolReader> open_checked(const Spool& spool, const InstanceRow& instance) {
+  return checked(spool.read(file_of(instance)), instance, spool.buffers());
 }
 
 std::string verdict_text(const Verdict& verdict) {
@@ -64,41 +69,49 @@ Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instanc
   return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid), Extent::whole);
 }
 
-Result<Payload> Payload::open(const InstanceRow& instance, std::string_view route,
-                              const Origin& origin, Verdicts verdicts) {
+Result<dicom::Header> read_header_beside(const std::string& folder, const InstanceRow& instance) {
+  const auto reader = checked(Spool::read_beside(folder, file_of(instance)), instance,
+                              std::make_shared<BufferPool>());
+  if (!reader) return tl::unexpected(reader.error());
+  return scan_header(*reader, dicom::transfer_syntax(instance.transfer_syntax_uid), Extent::whole);
+}
+
+Result<Payload> Payload::open(const QueueEntry& entry, const Origin& origin, Verdicts verdicts) {
+  const InstanceRow& instance = entry.instance;
   auto reader = open_checked(origin.spool, instance);
   if (!reader) return tl::unexpected(reader.error());
   Payload payload(std::move(*reader), dicom::transfer_syntax(instance.transfer_syntax_uid),
                   origin.temporary_folder);
   const auto header = scan_header(std::get<SpoolReader>(payload.source_), payload.transfer_syntax_);
   if (!header) return tl::unexpected(header.error());
-  if (const auto run = payload.run_chain(*header, instance, route, origin, verdicts); !run) {
+  if (const auto run = payload.run_chain(*header, entry, origin, verdicts); !run) {
     return tl::unexpected(run.error());
   }
   return payload;
 }
 
 Result<Payload> Payload::open_received(Source source, const dicom::Header& header,
-                                       const InstanceRow& instance, std::string_view route,
-                                       const Origin& origin) {
-  Payload payload(std::move(source), dicom::transfer_syntax(instance.transfer_syntax_uid),
+                                       const QueueEntry& entry, const Origin& origin) {
+  Payload payload(std::move(source), dicom::transfer_syntax(entry.instance.transfer_syntax_uid),
                   origin.temporary_folder);
   payload.makes_files_ = false;
-  if (const auto run = payload.run_chain(header, instance, route, origin, Verdicts::binding);
-      !run) {
+  if (const auto run = payload.run_chain(header, entry, origin, Verdicts::binding); !run) {
     return tl::unexpected(run.error());
   }
   return payload;
 }
 
-Result<void> Payload::run_chain(const dicom::Header& header, const InstanceRow& row,
-                                std::string_view route, const Origin& origin, Verdicts verdicts) {
+Result<void> Payload::run_chain(const dicom::Header& header, const QueueEntry& entry,
+                                const Origin& origin, Verdicts verdicts) {
+  const InstanceRow& row = entry.instance;
+  const std::string& route = entry.delivery.route;
   Instance instance(provenance_of(row), header);
-  const auto verdict = origin.pipeline.apply(route, instance, origin.ledger, verdicts);
+  const auto verdict =
+      origin.pipeline.apply(route, entry.delivery.destination, instance, origin.ledger, verdicts);
   if (!verdict) return tl::unexpected(verdict.error());
   if (!std::holds_alternative<Pass>(*verdict)) {
     return failure(ErrorCode::permanent,
-                   "today's chain of route '" + std::string(route) + "' " + verdict_text(*verdict));
+                   "today's chain of route '" + route + "' " + verdict_text(*verdict));
   }
   // A decision taken only now must not be forgotten once the PACS has seen it.
   if (auto durable = origin.ledger.commit(); !durable) return durable;

@@ -1,4 +1,4 @@
-// One instance as one route sends it: the bytes of the spooled data set with the
+// One instance as one route sends it to one destination: the bytes of the spooled data set with the
 // chain's edits, and the identifiers that go into command and file names.
 //
 // The digest is checked before the first byte is given out, the header is scanned
@@ -43,6 +43,9 @@ struct Identifiers {
 
 // The header of a spooled instance, its digest checked. Errors: corrupt, transient.
 [[nodiscard]] Result<dicom::Header> read_header(const Spool& spool, const InstanceRow& instance);
+// The same beside the process that has the spool; `folder` is the spool's.
+[[nodiscard]] Result<dicom::Header> read_header_beside(const std::string& folder,
+                                                       const InstanceRow& instance);
 
 class Payload : public net::DataSource {
  public:
@@ -55,8 +58,7 @@ class Payload : public net::DataSource {
 
   // Errors: corrupt, when the file is not what was received; transient; permanent
   // and configuration, when the chain gives no bytes to send any more.
-  [[nodiscard]] static Result<Payload> open(const InstanceRow& instance, std::string_view route,
-                                            const Origin& origin,
+  [[nodiscard]] static Result<Payload> open(const QueueEntry& entry, const Origin& origin,
                                             Verdicts verdicts = Verdicts::binding);
 
   using Source = std::variant<SpoolReader, TemporaryFile, ReceivedStream>;
@@ -64,8 +66,7 @@ class Payload : public net::DataSource {
   // Of an instance that is being received and whose header is known. It makes no files:
   // Errors: permanent, also when what is to be done to it needs one.
   [[nodiscard]] static Result<Payload> open_received(Source source, const dicom::Header& header,
-                                                     const InstanceRow& instance,
-                                                     std::string_view route, const Origin& origin);
+                                                     const QueueEntry& entry, const Origin& origin);
 
   // The same data set in another uncompressed transfer syntax. What is in the header
   // is compared with what came out: nothing is lost silently. Rewinds this.
@@ -83,9 +84,8 @@ class Payload : public net::DataSource {
 
  private:
   Payload(Source source, dicom::TransferSyntax syntax, std::string temporary_folder);
-  [[nodiscard]] Result<void> run_chain(const dicom::Header& header, const InstanceRow& row,
-                                       std::string_view route, const Origin& origin,
-                                       Verdicts verdicts);
+  [[nodiscard]] Result<void> run_chain(const dicom::Header& header, const QueueEntry& entry,
+                                       const Origin& origin, Verdicts verdicts);
   [[nodiscard]] Result<void> render(const dicom::Patch& patch);
   [[nodiscard]] Result<TemporaryFile> write_out();  // inflated, where it is deflated
   [[nodiscard]] Result<TemporaryFile> deflate();

@@ -60,8 +60,7 @@ void Relay::send(const InstanceRow& instance, const dicom::Header& header,
   for (std::size_t n = 0; n < deliveries_.size(); ++n) {
     entry.delivery = deliveries_[n];
     // What no payload can be made of, a worker will hold, with the reason.
-    auto payload = Payload::open_received(SpoolReader(data_set), header, instance,
-                                          entry.delivery.route, origin);
+    auto payload = Payload::open_received(SpoolReader(data_set), header, entry, origin);
     if (!payload) continue;
     sent_.push_back({n, lanes_[n]->relay(entry, *payload, until_)});
   }
@@ -75,7 +74,8 @@ void Relay::wait() {
     if (delivery.state != DeliveryState::delivered) continue;
     delivery.attempts = 1;
     delivery.status = sent.relayed.attempt.status;
-    delivery.reason = full_reason(sent.relayed.attempt);
+    delivery.reason =
+        lanes_[sent.delivery]->reason_in_row(delivery, full_reason(sent.relayed.attempt));
   }
 }
 

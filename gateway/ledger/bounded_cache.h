@@ -19,6 +19,10 @@ class BoundedCache {
     const auto found = values_.find(key);
     return found == values_.end() ? nullptr : &found->second;
   }
+  [[nodiscard]] Value* find(const std::string& key) {
+    const auto found = values_.find(key);
+    return found == values_.end() ? nullptr : &found->second;
+  }
   void set(const std::string& key, Value value) {
     if (values_.size() >= limit_) values_.clear();
     values_.insert_or_assign(key, std::move(value));

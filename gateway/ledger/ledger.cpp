@@ -1,6 +1,7 @@
 #include "gateway/ledger/ledger.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <mutex>
 #include <utility>
 
@@ -8,6 +9,8 @@
 #include "gateway/ledger/bounded_cache.h"
 #include "gateway/ledger/ledger_rows.h"
 #include "gateway/ledger/ledger_store.h"
+#include "gateway/ledger/series_count.h"
+#include "gateway/ledger/series_rows.h"
 
 namespace sluice {
 namespace {
@@ -17,6 +20,8 @@ using sqlite::Connection;
 constexpr std::size_t kCacheLimit = 100'000;
 // There are many, each asked for when it comes and soon after, when it goes; 5 MB of them.
 constexpr std::size_t kInstanceCacheLimit = 20'000;
+// What is kept of a series is large; few are under way at a time.
+constexpr std::size_t kSeriesCacheLimit = 10'000;
 
 // Texts come from the network and may hold any separator, so lengths go before them.
 std::string key_of(std::initializer_list<std::string_view> parts) {
@@ -26,6 +31,13 @@ std::string key_of(std::initializer_list<std::string_view> parts) {
     key += ':';
     key += part;
   }
+  return key;
+}
+
+std::string key_of_suspect(const SeriesSuspect& suspect) {
+  std::string key =
+      key_of({suspect.scope, suspect.series_instance_uid, std::to_string(suspect.limit)});
+  for (const auto& [name, value] : suspect.other) key += key_of({name, value});
   return key;
 }
 
@@ -198,6 +210,68 @@ class SqliteLedger final : public LedgerStore {
     return std::move(decided->value);
   }
 
+  Result<SeriesAttributes> series_identity(const SeriesIdentity& identity) override {
+    const std::string key = key_of({identity.scope, identity.series_instance_uid});
+    if (auto known = find_in(series_identities_, key)) return std::move(*known);
+    const std::lock_guard lock(db_mutex_);
+    if (auto known = find_in(series_identities_, key)) return std::move(*known);
+    return decide<SeriesAttributes>(
+        series_identities_, key,
+        [&] {
+          return rows::find_series_identity(*db_, identity.scope, identity.series_instance_uid);
+        },
+        [&]() -> Result<SeriesAttributes> {
+          auto inserted = rows::insert_series_identity(*db_, identity, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          return identity.attributes;
+        });
+  }
+
+  Result<bool> record_suspect(const SeriesSuspect& suspect) override {
+    const std::string key = key_of_suspect(suspect);
+    if (find_in(series_suspects_, key)) return false;
+    const std::lock_guard lock(db_mutex_);
+    if (find_in(series_suspects_, key)) return false;
+    bool is_new = false;
+    auto decided = decide<bool>(
+        series_suspects_, key,
+        [&]() -> Result<std::optional<bool>> {
+          const auto known = rows::has_series_suspect(*db_, suspect);
+          if (!known) return tl::unexpected(known.error());
+          return *known ? std::optional(true) : std::nullopt;
+        },
+        [&]() -> Result<bool> {
+          auto inserted = rows::insert_series_suspect(*db_, suspect, next_record_time());
+          if (!inserted) return tl::unexpected(inserted.error());
+          is_new = true;
+          return true;
+        });
+    if (!decided) return tl::unexpected(decided.error());
+    return is_new;
+  }
+
+  Result<bool> is_beyond_limit(const SeriesCountRequest& request) override {
+    const std::string key = key_of({request.scope, request.series_instance_uid, request.modality});
+    for (;;) {
+      if (const auto counted = count_in_memory(key, request)) {
+        if (!counted->to_write || write_count(request, *counted->to_write)) {
+          return counted->is_beyond;
+        }
+        // The file cannot be written. Its count is taken up again, and is too small then:
+        // no reason to refuse an instance.
+        const std::lock_guard state(state_mutex_);
+        series_counts_.clear();
+        return counted->is_beyond;
+      }
+      const std::lock_guard lock(db_mutex_);
+      if (find_in(series_counts_, key)) continue;
+      const auto stored = checked(rows::find_series_count(*db_, request));
+      if (!stored) return tl::unexpected(stored.error());
+      const std::lock_guard state(state_mutex_);
+      series_counts_.set(key, SeriesCount(stored->value_or(StoredSeriesCount())));
+    }
+  }
+
   [[nodiscard]] Time latest_value_at_opening() const override {
     return Time(std::chrono::duration_cast<Time::duration>(
         std::chrono::microseconds(latest_value_at_opening_)));
@@ -211,6 +285,47 @@ class SqliteLedger final : public LedgerStore {
     auto inserted = rows::insert_replacement(*db_, replacement, next_record_time());
     if (!inserted) return tl::unexpected(inserted.error());
     return true;
+  }
+
+  struct Counted {
+    bool is_beyond = false;
+    std::optional<StoredSeriesCount> to_write;
+  };
+  // nullopt: what the file has is to be read first. That the limit is reached, and when, shows
+  // at once to every thread: one that was told before that it is not has said so of an instance
+  // received earlier.
+  std::optional<Counted> count_in_memory(const std::string& key,
+                                         const SeriesCountRequest& request) {
+    const std::int64_t received_at = to_microseconds(request.received_at);
+    const std::lock_guard lock(state_mutex_);
+    note_epoch();
+    keep_asked(received_at);
+    SeriesCount* const count = series_counts_.find(key);
+    if (count == nullptr) return std::nullopt;
+    Counted counted;
+    if (!count->has_reached(request.limit)) {
+      count->add(received_at);
+      if (count->instances() >= request.limit) {
+        counted.to_write = count->reach(request.limit, take_record_time());
+      } else if (count->is_step()) {
+        counted.to_write = count->store();
+      }
+    }
+    counted.is_beyond = count->is_beyond(request.limit, received_at);
+    return counted;
+  }
+
+  bool write_count(const SeriesCountRequest& request, const StoredSeriesCount& stored) {
+    const std::lock_guard lock(db_mutex_);
+    BoundedCache<bool> nothing_kept{1};
+    return decide<bool>(
+               nothing_kept, "", [] { return Result<std::optional<bool>>(std::nullopt); },
+               [&]() -> Result<bool> {
+                 auto written = rows::write_series_count(*db_, request, stored);
+                 if (!written) return tl::unexpected(written.error());
+                 return true;
+               })
+        .has_value();
   }
 
   Result<MergedStudy> decide_study(std::string_view scope, std::string_view key,
@@ -293,6 +408,9 @@ class SqliteLedger final : public LedgerStore {
     replaces_.clear();
     originals_.clear();
     values_.clear();
+    series_identities_.clear();
+    series_suspects_.clear();
+    series_counts_.clear();
   }
 
   const std::int64_t latest_value_at_opening_;
@@ -305,6 +423,9 @@ class SqliteLedger final : public LedgerStore {
   BoundedCache<bool> replaces_{kCacheLimit};
   BoundedCache<Originals> originals_{kCacheLimit};
   BoundedCache<rows::RememberedValue> values_{kCacheLimit};  // the latest of each key
+  BoundedCache<SeriesAttributes> series_identities_{kSeriesCacheLimit};
+  BoundedCache<bool> series_suspects_{kSeriesCacheLimit};
+  BoundedCache<SeriesCount> series_counts_{kSeriesCacheLimit};
 };
 
 Result<std::unique_ptr<Ledger>> make_ledger(std::unique_ptr<Connection> db, bool is_file,
@@ -327,6 +448,22 @@ Result<std::unique_ptr<Ledger>> open_ledger(const std::string& path, OnFault on_
   auto db = Connection::open(path, rows::kLedgerFormat);
   if (!db) return tl::unexpected(db.error());
   return make_ledger(std::move(*db), true, std::move(on_fault));
+}
+
+// With a -wal file a gateway is running, or was killed, and SQLite's locks are needed. Without
+// one, reading it as at rest leaves no files behind; should a gateway start meanwhile, it is read
+// again.
+Result<std::vector<SeriesSuspect>> read_series_suspects(const std::string& path, Time since) {
+  const auto is_in_use = [&] {
+    std::error_code error;
+    return std::filesystem::exists(path + "-wal", error) || error;
+  };
+  for (bool at_rest = !is_in_use();; at_rest = false) {
+    auto db = Connection::open_foreign(path, at_rest);
+    if (!db) return tl::unexpected(db.error());
+    auto found = rows::series_suspects(**db, to_microseconds(since));
+    if (!at_rest || !is_in_use()) return found;
+  }
 }
 
 Result<std::unique_ptr<Ledger>> preview_ledger(const std::string& path) {

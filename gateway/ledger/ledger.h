@@ -1,5 +1,5 @@
 // The memory that must agree everywhere: series numbers, merged studies, UID
-// replacements. A decision is made once, when a series, study or UID is first
+// replacements, what a series is. A decision is made once, when a series, study or UID is first
 // seen, and kept. Nothing is written per slice, but for instance numbers
 // (docs/decisions/0015) and where a filter remembers what it replaced a SOP Instance
 // UID with. What is not decided here but found outside, in a file that changes, say, is
@@ -59,6 +59,37 @@ struct UidReplacement {
   std::string after;
   std::string reason;
   Time recorded_at;
+};
+
+// By keyword or path, in UTF-8.
+using SeriesAttributes = std::map<std::string, std::string>;
+
+// What should be the same in each instance of a series.
+struct SeriesIdentity {
+  std::string scope;
+  std::string series_instance_uid;  // as it came
+  SeriesAttributes attributes;
+  std::string sop_instance_uid;  // of the instance that has it so
+};
+
+// An instance that does not fit to its series: by what differs, or by their number.
+struct SeriesSuspect {
+  std::string scope;
+  std::string series_instance_uid;  // as it came
+  std::string sop_instance_uid;     // of the first that showed it
+  SeriesAttributes first;           // what the series has of the attributes that differ
+  SeriesAttributes other;           // and what this instance has
+  std::int64_t limit = 0;           // of its instances; 0: that is not what is wrong
+  std::string outcome;              // what became of it
+  Time recorded_at = {};
+};
+
+struct SeriesCountRequest {
+  std::string scope;
+  std::string series_instance_uid;
+  std::string modality;    // each is counted by itself
+  std::int64_t limit = 0;  // at least 1
+  Time received_at;        // by which an instance is known
 };
 
 // What a filter found outside: any bytes, and since when it finds that.
@@ -133,6 +164,21 @@ class Ledger {
                                                         std::string_view key,
                                                         const FoundValue& found, Time as_of) = 0;
 
+  // The attributes of the identity that was first recorded for its series; without any, those
+  // of this one, which is then recorded. Errors: transient.
+  [[nodiscard]] virtual Result<SeriesAttributes> series_identity(
+      const SeriesIdentity& identity) = 0;
+
+  // Remembers a suspect. False when one with the same `other` and `limit` is known for the
+  // series. Errors: transient.
+  [[nodiscard]] virtual Result<bool> record_suspect(const SeriesSuspect& suspect) = 0;
+
+  // Counts the instance, and tells whether its series had reached the limit before it was
+  // received. The count is a lower bound after a crash, and what is received twice counts
+  // twice: series_count.h. False for what was once told false, and true for what was told true,
+  // whenever it is asked for again. Errors: transient.
+  [[nodiscard]] virtual Result<bool> is_beyond_limit(const SeriesCountRequest& request) = 0;
+
   // The latest `since` that was remembered, in any scope, when the ledger was opened.
   [[nodiscard]] virtual Time latest_value_at_opening() const = 0;
 
@@ -157,6 +203,11 @@ using OnFault = std::function<void(const std::string& reason)>;
 
 // Reads all of a ledger's file beside those who use it, as sqlite::check_file().
 [[nodiscard]] Result<void> check_ledger(const std::string& path, const std::atomic<bool>& stop);
+
+// The suspects recorded since then, oldest first, read beside those who use the file. Errors:
+// corrupt, transient, with the path.
+[[nodiscard]] Result<std::vector<SeriesSuspect>> read_series_suspects(const std::string& path,
+                                                                      Time since);
 
 // A copy in memory of the file, or an empty one when it is absent: decisions are
 // made and forgotten. For `explain`.

@@ -55,7 +55,7 @@ UPDATE series_numbers SET checksum = row_sum(scope, study, series, number, recor
 UPDATE merged_studies SET checksum = row_sum(scope, key, study, recorded_at);
 UPDATE merged_attributes SET checksum = row_sum(scope, key, name, value);
 UPDATE uid_replacements SET checksum = row_sum(before, scope, after, reason, recorded_at))",
-    // 3: numbers of instances, values found outside
+    // 3: numbers of instances, values found outside, what is known of series
     R"(
 CREATE TABLE instance_numbers(
   scope TEXT NOT NULL,
@@ -74,6 +74,39 @@ CREATE TABLE found_values(
   value TEXT NOT NULL,
   checksum INTEGER NOT NULL,
   PRIMARY KEY (scope, key, since)
+) WITHOUT ROWID;
+CREATE TABLE series_identities(
+  scope TEXT NOT NULL,
+  series TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  sop_instance TEXT NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (scope, series)
+) WITHOUT ROWID;
+CREATE TABLE series_suspects(
+  scope TEXT NOT NULL,
+  series TEXT NOT NULL,
+  other TEXT NOT NULL,
+  instance_limit INTEGER NOT NULL,
+  first TEXT NOT NULL,
+  sop_instance TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (scope, series, other, instance_limit)
+) WITHOUT ROWID;
+CREATE INDEX series_suspects_by_time ON series_suspects(recorded_at);
+CREATE TABLE series_counts(
+  scope TEXT NOT NULL,
+  series TEXT NOT NULL,
+  modality TEXT NOT NULL,
+  instances INTEGER NOT NULL,
+  counted_until INTEGER NOT NULL,
+  instance_limit INTEGER NOT NULL,
+  reached_at INTEGER NOT NULL,
+  checksum INTEGER NOT NULL,
+  PRIMARY KEY (scope, series, modality)
 ) WITHOUT ROWID)",
 };
 
@@ -103,20 +136,6 @@ constexpr NumberTable kInstanceNumbers{
     "VALUES (?1,?2,?3,?4,?5,row_sum(?1,?2,?3,?4,?5))",
 };
 
-// Of the row that a statement is at: whether its column `sound` is true. The sums are made
-// with the key that was asked for: in an index that is out of order SQLite finds others.
-Result<void> check_row(const sqlite::Statement& row, int sound, std::string_view table) {
-  if (row.integer(sound) != 0) return {};
-  return failure(ErrorCode::corrupt,
-                 "a row of " + std::string(table) +
-                     " is not what was written: the disk or the memory changed it; restore the "
-                     "file from a backup");
-}
-
-Time to_time(std::int64_t microseconds) {
-  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
-}
-
 Result<bool> exists(Connection& db, std::string_view sql,
                     const std::vector<sqlite::Value>& values) {
   auto statement = db.prepare(sql, values);
@@ -128,20 +147,35 @@ Result<bool> exists(Connection& db, std::string_view sql,
 
 const sqlite::Format kLedgerFormat{0x534C4C45, kSchema, kLedgerSteps};
 
+Result<void> check_ledger_row(const sqlite::Statement& row, int sound, std::string_view table) {
+  if (row.integer(sound) != 0) return {};
+  return failure(ErrorCode::corrupt,
+                 "a row of " + std::string(table) +
+                     " is not what was written: the disk or the memory changed it; restore the "
+                     "file from a backup");
+}
+
+Time recorded_time(std::int64_t microseconds) {
+  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
+}
+
 std::vector<std::string> damaged_ledger_rows() {
-  return {
-      "SELECT 'series_numbers: a row changed on disk' FROM series_numbers WHERE checksum <> "
-      "row_sum(scope, study, series, number, recorded_at) LIMIT 1",
-      "SELECT 'instance_numbers: a row changed on disk' FROM instance_numbers WHERE checksum <> "
-      "row_sum(scope, series, instance, number, recorded_at) LIMIT 1",
-      "SELECT 'merged_studies: a row changed on disk' FROM merged_studies WHERE checksum <> "
-      "row_sum(scope, key, study, recorded_at) LIMIT 1",
-      "SELECT 'merged_attributes: a row changed on disk' FROM merged_attributes WHERE "
-      "checksum <> row_sum(scope, key, name, value) LIMIT 1",
-      "SELECT 'uid_replacements: a row changed on disk' FROM uid_replacements WHERE "
-      "checksum <> row_sum(before, scope, after, reason, recorded_at) LIMIT 1",
-      "SELECT 'found_values: a row changed on disk' FROM found_values WHERE "
-      "checksum <> row_sum(scope, key, since, value) LIMIT 1"};
+  const auto query = [](std::string_view table, std::string_view columns) {
+    const std::string name(table);
+    return "SELECT '" + name + ": a row changed on disk' FROM " + name +
+           " WHERE checksum <> row_sum(" + std::string(columns) + ") LIMIT 1";
+  };
+  return {query("series_numbers", "scope, study, series, number, recorded_at"),
+          query("instance_numbers", "scope, series, instance, number, recorded_at"),
+          query("merged_studies", "scope, key, study, recorded_at"),
+          query("merged_attributes", "scope, key, name, value"),
+          query("uid_replacements", "before, scope, after, reason, recorded_at"),
+          query("found_values", "scope, key, since, value"),
+          query("series_identities", "scope, series, attributes, sop_instance, recorded_at"),
+          query("series_suspects",
+                "scope, series, other, instance_limit, first, sop_instance, outcome, recorded_at"),
+          query("series_counts",
+                "scope, series, modality, instances, counted_until, instance_limit, reached_at")};
 }
 
 Numbered::Numbered(const SeriesNumberRequest& request)
@@ -162,7 +196,7 @@ Result<std::optional<std::int32_t>> find_number(Connection& db, const Numbered& 
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (auto sound = check_row(*statement, 1, one.table.name); !sound) {
+  if (auto sound = check_ledger_row(*statement, 1, one.table.name); !sound) {
     return tl::unexpected(sound.error());
   }
   return static_cast<std::int32_t>(statement->integer(0));
@@ -203,7 +237,7 @@ Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view s
   const auto row = found->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (auto sound = check_row(*found, 1, "merged_studies"); !sound) {
+  if (auto sound = check_ledger_row(*found, 1, "merged_studies"); !sound) {
     return tl::unexpected(sound.error());
   }
   study.study_instance_uid = found->text(0);
@@ -216,7 +250,7 @@ Result<std::optional<MergedStudy>> find_study(Connection& db, std::string_view s
     const auto attribute = attributes->step();
     if (!attribute) return tl::unexpected(attribute.error());
     if (!*attribute) return study;
-    if (auto sound = check_row(*attributes, 2, "merged_attributes"); !sound) {
+    if (auto sound = check_ledger_row(*attributes, 2, "merged_attributes"); !sound) {
       return tl::unexpected(sound.error());
     }
     study.attributes[attributes->text(0)] = attributes->text(1);
@@ -251,7 +285,7 @@ Result<std::optional<FirstReplacement>> find_first_replacement(Connection& db,
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (auto sound = check_row(*statement, 2, "uid_replacements"); !sound) {
+  if (auto sound = check_ledger_row(*statement, 2, "uid_replacements"); !sound) {
     return tl::unexpected(sound.error());
   }
   return FirstReplacement{statement->text(0), statement->integer(1)};
@@ -289,7 +323,7 @@ Result<std::vector<Original>> find_originals(Connection& db, std::string_view sc
     const auto row = statement->step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return found;
-    if (auto sound = check_row(*statement, 2, "uid_replacements"); !sound) {
+    if (auto sound = check_ledger_row(*statement, 2, "uid_replacements"); !sound) {
       return tl::unexpected(sound.error());
     }
     found.push_back({statement->text(0), statement->integer(1)});
@@ -323,7 +357,7 @@ Result<std::vector<UidReplacement>> lookup(Connection& db, std::string_view uid)
     if (!row) return tl::unexpected(row.error());
     if (!*row) return found;
     found.push_back({statement->text(0), statement->text(1), statement->text(2), statement->text(3),
-                     to_time(statement->integer(4))});
+                     recorded_time(statement->integer(4))});
   }
 }
 
@@ -336,7 +370,7 @@ Result<std::optional<RememberedValue>> read_value(Connection& db, std::string_vi
   const auto row = statement->step();
   if (!row) return tl::unexpected(row.error());
   if (!*row) return std::nullopt;
-  if (auto sound = check_row(*statement, 2, "found_values"); !sound) {
+  if (auto sound = check_ledger_row(*statement, 2, "found_values"); !sound) {
     return tl::unexpected(sound.error());
   }
   return RememberedValue{statement->text(0), statement->integer(1)};

@@ -1,7 +1,7 @@
 // The ledger's tables and every SQL statement on them.
 //
-// Rows are only ever added. `scope` is the name of the filter that decided;
-// recorded_at is microseconds since 1970 UTC.
+// Rows are only ever added, but for series_counts, whose rows grow. `scope` is the name of the
+// filter that decided; recorded_at is microseconds since 1970 UTC.
 //
 // series_numbers     which number a series bears in the study it goes to
 // instance_numbers   which number an instance bears in the series it goes to
@@ -10,6 +10,11 @@
 // uid_replacements   which UID stands for which
 // found_values       what was found outside for a key, a row whenever it changed; `since` is
 //                    microseconds since 1970 UTC
+// series_identities  what a series had when it was first seen, a line for each attribute
+// series_suspects    what was seen under its UID that differs: `other`, and what `first` had in
+//                    its place; or that it has more than instance_limit instances
+// series_counts      how many instances a series had when the row was last written, and when its
+//                    limit was reached (series_count.h)
 //
 // checksum           of each: row_sum() of all other columns, since SQLite does not see a bit
 //                    that changes in a value. It is checked where a row is read for a
@@ -33,6 +38,13 @@ namespace sluice::rows {
 using sqlite::Connection;
 
 extern const sqlite::Format kLedgerFormat;
+
+// Of the row that a statement is at: whether its column `sound` is true, else corrupt. The sums
+// are made with the key that was asked for: in an index that is out of order SQLite finds others.
+[[nodiscard]] Result<void> check_ledger_row(const sqlite::Statement& row, int sound,
+                                            std::string_view table);
+
+[[nodiscard]] Time recorded_time(std::int64_t microseconds);
 
 // Queries that find a row whose checksum does not fit.
 [[nodiscard]] std::vector<std::string> damaged_ledger_rows();

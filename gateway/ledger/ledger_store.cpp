@@ -98,6 +98,10 @@ Result<void> LedgerStore::settled(std::uint64_t epoch) const {
 
 std::int64_t LedgerStore::next_record_time() {
   const std::lock_guard lock(state_mutex_);
+  return take_record_time();
+}
+
+std::int64_t LedgerStore::take_record_time() {
   const std::int64_t now = to_microseconds(std::chrono::system_clock::now());
   last_recorded_ = std::max({now, last_recorded_ + 1, latest_asked_ + 1});
   return last_recorded_;
@@ -105,6 +109,10 @@ std::int64_t LedgerStore::next_record_time() {
 
 void LedgerStore::note_asked(std::int64_t time) {
   const std::lock_guard lock(state_mutex_);
+  keep_asked(time);
+}
+
+void LedgerStore::keep_asked(std::int64_t time) {
   latest_asked_ = std::max(latest_asked_, time);
 }
 

@@ -39,6 +39,7 @@ bool lasts(const Value& /*value*/) {
 
 class LedgerStore : public Ledger {
  public:
+  ~LedgerStore() override = default;
   LedgerStore(const LedgerStore&) = delete;
   LedgerStore& operator=(const LedgerStore&) = delete;
 
@@ -47,7 +48,6 @@ class LedgerStore : public Ledger {
  protected:
   // `last_recorded` is the latest time that stands in the file.
   LedgerStore(std::unique_ptr<sqlite::Connection> db, std::int64_t last_recorded, OnFault on_fault);
-  ~LedgerStore() override = default;
 
   // Begins a thread that commits what is left open.
   void begin_thread();
@@ -61,7 +61,7 @@ class LedgerStore : public Ledger {
   template <typename Value>
   std::optional<Value> find_in(const BoundedCache<Value>& cache, const std::string& key) {
     const std::lock_guard lock(state_mutex_);
-    epochs_seen().try_emplace(id_, epoch_);
+    note_epoch();
     const Value* found = cache.find(key);
     return found == nullptr ? std::nullopt : std::optional(*found);
   }
@@ -119,6 +119,11 @@ class LedgerStore : public Ledger {
   // that was told "not replaced" is told so again when it is sent.
   std::int64_t next_record_time();
   void note_asked(std::int64_t time);
+  // These and the next with state_mutex_ held.
+  std::int64_t take_record_time();
+  void keep_asked(std::int64_t time);
+  // This thread depends on what the caches say.
+  void note_epoch() { epochs_seen().try_emplace(id_, epoch_); }
 
   std::mutex db_mutex_;
   std::unique_ptr<sqlite::Connection> db_;

@@ -162,7 +162,7 @@ tl::unexpected<OpenError> not_connected(const ConnectError& error) {
   const Kind kind = error.error_number == 0              ? Kind::unknown_host
                     : error.error_number == ECONNREFUSED ? Kind::refused
                                                          : Kind::unreachable;
-  return tl::unexpected<OpenError>(OpenError{error, kind});
+  return tl::unexpected<OpenError>(OpenError{{error.code, error.message}, kind});
 }
 
 void raise_alert(const RequestorOptions& options, const Connection& connection) {

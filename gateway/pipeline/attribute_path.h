@@ -46,12 +46,15 @@ class AttributePath {
   // private one has no block.
   [[nodiscard]] std::vector<Place> places(const dicom::Patch& patch) const;
 
- private:
+  // From the data set to the element, which is the last.
   struct Step {
     dicom::Tag tag;                     // of a private one with a creator: (gggg,00ee)
     std::string creator;                // "": none
     std::optional<std::uint32_t> item;  // of a sequence; nullopt: every one
   };
+  [[nodiscard]] const std::vector<Step>& steps() const { return steps_; }
+
+ private:
   static Result<Step> parse_step(std::string_view text, bool is_last);
   static std::optional<dicom::Tag> resolve(const Step& step, const dicom::Patch& patch,
                                            dicom::ElementIndex parent);

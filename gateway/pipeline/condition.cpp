@@ -19,7 +19,7 @@ enum class Kind { all, any, none, attribute, fact, time };
 // What is known of an instance beside its attributes.
 struct Fact {
   ValueCondition::Of of = ValueCondition::Of::text;
-  std::vector<std::string> (*values)(const Instance&);
+  std::vector<std::string> (*values)(const Instance&) = nullptr;
 };
 
 const std::map<std::string, Fact, std::less<>>& facts() {
@@ -171,7 +171,9 @@ Finding Condition::Node::explain(const Instance& instance) const {
   for (const Node& part : parts) finding.parts.push_back(part.explain(instance));
   if (kind == Kind::time) finding.text += ": " + window.text();
   if (kind == Kind::attribute || kind == Kind::fact) {
-    finding.text += ": " + test.text() + "; it is " + shown(values(instance));
+    finding.asked = key + ": " + test.text();
+    finding.found = shown(values(instance));
+    finding.text = finding.asked + "; it is " + finding.found;
   }
   return finding;
 }

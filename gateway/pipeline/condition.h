@@ -26,6 +26,8 @@ struct Finding {
   bool holds = false;
   std::string text;  // "Modality: CT, MR; it is \"US\""
   std::vector<Finding> parts;
+  std::string asked = {};  // of that text "Modality: CT, MR"; "" of any, all and not
+  std::string found = {};  // and "\"US\""
 };
 
 // What can be known of instances before one comes.

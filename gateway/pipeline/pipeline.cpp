@@ -1,8 +1,8 @@
 #include "gateway/pipeline/pipeline.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
-#include <set>
 
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
@@ -119,10 +119,10 @@ void Pipeline::add_filters(const config::Config& config, std::span<const FilterT
 }
 
 Pipeline::Chain Pipeline::make_chain(const config::Config& config,
-                                     std::span<const FilterType> types, const config::Route& route,
+                                     std::span<const FilterType> types, const Named& named,
                                      config::Mistakes& mistakes) const {
   Chain chain;
-  for (const std::string& name : route.filters) {
+  for (const std::string& name : named.filters) {
     const auto filter = std::ranges::find(filters_, name, &Step::name);
     if (filter != filters_.end()) {
       chain.steps.push_back(*filter);
@@ -130,16 +130,15 @@ Pipeline::Chain Pipeline::make_chain(const config::Config& config,
       if (filter->filter != nullptr) add_to(chain.effects, filter->filter->effects());
     } else if (!is_configured(config, name)) {  // else its type is unknown, which was said
       if (std::ranges::find(types, name, &FilterType::type) != types.end()) {
-        mistakes.add(route.filters_line,
-                     "route '" + log::escape(route.name) + "': filter type '" + name +
-                         "' has options without a default; give it a [[filter]] table");
+        mistakes.add(named.line, named.by + ": filter type '" + name +
+                                     "' has options without a default; give it a [[filter]] "
+                                     "table");
         continue;
       }
       std::vector<std::string> known;
       for (const Step& step : filters_) known.push_back(step.name);
-      mistakes.add(route.filters_line, "route '" + log::escape(route.name) +
-                                           "': no filter is called '" + log::escape(name) + "'" +
-                                           config::suggestion(name, known));
+      mistakes.add(named.line, named.by + ": no filter is called '" + log::escape(name) + "'" +
+                                   config::suggestion(name, known));
     }
   }
   return chain;
@@ -153,9 +152,19 @@ std::unique_ptr<Pipeline> Pipeline::build(const config::Config& config,
   pipeline->irregular_tags_ = config.gateway.irregular_tags;
   pipeline->add_filters(config, types, site_key, mistakes);
   for (const config::Route& route : config.routes) {
-    pipeline->chains_.push_back(pipeline->make_chain(config, types, route, mistakes));
+    const Named named{route.filters, route.filters_line, "route '" + log::escape(route.name) + "'"};
+    pipeline->chains_.push_back(pipeline->make_chain(config, types, named, mistakes));
     pipeline->routes_.emplace_back(route);
   }
+  const auto add_filters_of = [&](const auto& destination, const std::string& kind) {
+    if (destination.filters.empty()) return;
+    const Named named{destination.filters, destination.filters_line,
+                      kind + " '" + log::escape(destination.name) + "'"};
+    pipeline->destination_chains_[destination.name] =
+        pipeline->make_chain(config, types, named, mistakes);
+  };
+  for (const config::Destination& each : config.destinations) add_filters_of(each, "destination");
+  for (const config::Group& each : config.groups) add_filters_of(each, "group");
   if (mistakes.empty()) pipeline->warn(config, mistakes);
   return pipeline;
 }
@@ -168,19 +177,22 @@ void Pipeline::warn(const config::Config& config, config::Mistakes& mistakes) co
   for (std::size_t index = 0; index < routes_.size(); ++index) {
     const Route& route = routes_[index];
     const int line = config.routes[index].line;
-    const std::string name = "route '" + log::escape(route.name()) + "' ";
+    const auto warn = [&](std::initializer_list<std::string_view> parts) {
+      std::string text = "route '" + log::escape(route.name()) + "' ";
+      for (const std::string_view part : parts) text.append(part);
+      mistakes.warn(line, std::move(text));
+    };
     surroundings.labels = before.labels;
     const std::string why = route.condition().why_never(surroundings);
     if (!taken_by.empty()) {
-      mistakes.warn(line, name + "is never asked: '" + taken_by +
-                              "' before it is final and takes " + "everything");
+      warn({"is never asked: '", taken_by, "' before it is final and takes everything"});
     } else if (!why.empty()) {
-      mistakes.warn(line, name + "never takes anything: " + why);
+      warn({"never takes anything: ", why});
     }
     for (const std::string& attribute : route.condition().attributes()) {
       if (std::ranges::find(before.attributes, attribute) == before.attributes.end()) continue;
-      mistakes.warn(line, name + "asks for " + attribute + ", which a filter before it edits; a " +
-                              "route looks at what was received");
+      warn({"asks for ", attribute,
+            ", which a filter before it edits; a route looks at what was received"});
     }
     if (route.is_final() && route.condition().is_always() && taken_by.empty()) {
       taken_by = log::escape(route.name());
@@ -224,43 +236,93 @@ Verdict Pipeline::verdict_on_tags(const dicom::Header& header) const {
   return Quarantine{std::move(reason)};
 }
 
+Result<Pipeline::Run> Pipeline::run_to(std::size_t route, std::string_view destination,
+                                       Instance& instance, Ledger& ledger,
+                                       Verdicts verdicts) const {
+  const auto more = destination_chains_.find(destination);
+  if (more == destination_chains_.end()) return run(chains_[route], instance, ledger, verdicts);
+  Chain chain{chains_[route].steps, {}};
+  std::ranges::copy(more->second.steps, std::back_inserter(chain.steps));
+  return run(chain, instance, ledger, verdicts);
+}
+
+Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view destination,
+                                           Instance& instance, Ledger& ledger,
+                                           Detail detail) const {
+  auto run = run_to(route, destination, instance, ledger, Verdicts::binding);
+  if (!run) return tl::unexpected(run.error());
+  RouteDecision made{routes_[route].name(), std::move(run->verdict),     std::move(run->filter), {},
+                     instance.changes(),    routes_[route].acknowledge()};
+  if (detail == Detail::whole) {
+    if (auto pieces = instance.patch().render(instance.header().length())) {
+      made.pieces = std::move(*pieces);
+    }
+  }
+  return made;
+}
+
+// A route that takes it: what it says for the destinations that nobody before it serves.
+Result<void> Pipeline::take(std::size_t route, Instance& received, Ledger& ledger, Detail detail,
+                            Decision& decision, Served& served) const {
+  Instance instance = received;
+  auto made = decide_one(route, "", instance, ledger, detail);
+  if (!made) return tl::unexpected(made.error());
+  for (const std::string& label : instance.labels()) received.add_label(label);
+  const bool passes = std::holds_alternative<Pass>(made->verdict);
+  const bool is_aside = routes_[route].destinations().empty() && passes;
+  if (passes && !is_aside) made->verdict = verdict_on_tags(received.header());
+  std::vector<std::string> apart;  // those with filters of their own
+  if (std::holds_alternative<Pass>(made->verdict)) {
+    for (const std::string& destination : routes_[route].destinations()) {
+      if (!served.insert(destination).second) continue;
+      (has_filters(destination) ? apart : made->destinations).push_back(destination);
+    }
+  }
+  report(received.provenance(), *made);
+  if (apart.empty() || !made->destinations.empty()) {
+    (is_aside ? decision.asides : decision.routes).push_back(std::move(*made));
+  }
+  return take_apart(route, apart, received, ledger, detail, decision);
+}
+
+Result<void> Pipeline::take_apart(std::size_t route, const std::vector<std::string>& destinations,
+                                  const Instance& received, Ledger& ledger, Detail detail,
+                                  Decision& decision) const {
+  bool stopped = false;
+  for (const std::string& destination : destinations) {
+    Instance instance = received;
+    auto own = decide_one(route, destination, instance, ledger, detail);
+    if (!own) return tl::unexpected(own.error());
+    report(received.provenance(), *own);
+    const bool passes = std::holds_alternative<Pass>(own->verdict);
+    if (passes) own->destinations = {destination};
+    // A route has one row without a destination: released, it goes to all that lack it.
+    if (passes || !stopped) decision.routes.push_back(std::move(*own));
+    stopped = stopped || !passes;
+  }
+  return {};
+}
+
 Result<Decision> Pipeline::decide(const Provenance& provenance, const dicom::Header& header,
                                   Ledger& ledger, Detail detail) const {
   Instance received(provenance, header);
-  const Verdict on_tags = verdict_on_tags(header);
   Decision decision;
-  std::set<std::string, std::less<>> served;
+  Served served;
   for (std::size_t index = 0; index < routes_.size(); ++index) {
     const Route& route = routes_[index];
     if (detail == Detail::whole) {
       decision.findings.push_back({route.name(), route.condition().explain(received)});
     }
     if (!route.condition().holds(received)) continue;
-    Instance instance = received;
-    auto run = Pipeline::run(chains_[index], instance, ledger, Verdicts::binding);
-    if (!run) return tl::unexpected(run.error());
-    for (const std::string& label : instance.labels()) received.add_label(label);
-    RouteDecision made{route.name(), std::move(run->verdict), std::move(run->filter),
-                       {},           instance.changes(),      route.acknowledge()};
-    const bool is_aside =
-        route.destinations().empty() && std::holds_alternative<Pass>(made.verdict);
-    if (std::holds_alternative<Pass>(made.verdict) && !is_aside) made.verdict = on_tags;
-    if (std::holds_alternative<Pass>(made.verdict)) {
-      for (const std::string& destination : route.destinations()) {
-        if (served.insert(destination).second) made.destinations.push_back(destination);
-      }
-    }
-    if (detail == Detail::whole) {
-      if (auto pieces = instance.patch().render(header.length())) made.pieces = std::move(*pieces);
-    }
-    report(provenance, made);
-    (is_aside ? decision.asides : decision.routes).push_back(std::move(made));
+    const auto taken = take(index, received, ledger, detail, decision, served);
+    if (!taken) return tl::unexpected(taken.error());
     if (route.is_final()) break;
   }
   decision.labels = received.labels();
   if (decision.routes.empty() && received.has_uid_mismatch()) {
     decision.routes.push_back({"", mismatch(), "", {}, {}});
   }
+  const Verdict on_tags = verdict_on_tags(header);
   if (decision.routes.empty() && std::holds_alternative<Reject>(on_tags)) {
     decision.routes.push_back({"", on_tags, "", {}, {}});
   }
@@ -309,8 +371,8 @@ Result<std::vector<std::string>> Pipeline::labels_before(std::size_t route,
   return labelled.labels();
 }
 
-Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledger& ledger,
-                                Verdicts verdicts) const {
+Result<Verdict> Pipeline::apply(std::string_view route, std::string_view destination,
+                                Instance& instance, Ledger& ledger, Verdicts verdicts) const {
   const auto found = std::ranges::find(routes_, route, &Route::name);
   const bool no_chain = verdicts == Verdicts::overruled && route.empty();
   if (found == routes_.end() && !no_chain) {
@@ -319,13 +381,13 @@ Result<Verdict> Pipeline::apply(std::string_view route, Instance& instance, Ledg
                        "' any more; put it back, or 'sluice queue retry' to route it anew");
   }
   const auto index = static_cast<std::size_t>(found - routes_.begin());
-  const Chain chain = no_chain ? Chain{} : chains_[index];
   if (!no_chain) {
     const auto labels = labels_before(index, instance, ledger);
     if (!labels) return tl::unexpected(labels.error());
     for (const std::string& label : *labels) instance.add_label(label);
   }
-  auto run = Pipeline::run(chain, instance, ledger, verdicts);
+  auto run = no_chain ? Pipeline::run({}, instance, ledger, verdicts)
+                      : run_to(index, destination, instance, ledger, verdicts);
   if (!run) return tl::unexpected(run.error());
   return std::move(run->verdict);
 }

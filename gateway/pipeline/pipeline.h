@@ -5,7 +5,10 @@
 // run on any number of threads.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,8 +77,10 @@ class Pipeline {
   // Behind the last filter comes the new SOP Instance UID of the provenance, if there is
   // one: it is noted in the ledger and in Original Attributes Sequence.
   // Errors: as decide(); configuration, when no route has this name any more. With
-  // verdicts overruled the answer is Pass, and no route ("") is an empty chain.
-  [[nodiscard]] Result<Verdict> apply(std::string_view route, Instance& instance, Ledger& ledger,
+  // verdicts overruled the answer is Pass, and no route ("") is an empty chain. The filters of
+  // the destination come behind those of the route.
+  [[nodiscard]] Result<Verdict> apply(std::string_view route, std::string_view destination,
+                                      Instance& instance, Ledger& ledger,
                                       Verdicts verdicts = Verdicts::binding) const;
 
   // The SOP Instance UID for the later of two instances with one UID and other bytes: the
@@ -113,8 +118,33 @@ class Pipeline {
                                        Verdicts verdicts);
   void add_filters(const config::Config& config, std::span<const FilterType> types,
                    const std::string& site_key, config::Mistakes& mistakes);
+  // The filters that somebody names, who stands at this line.
+  struct Named {
+    const std::vector<std::string>& filters;
+    int line = 0;
+    std::string by;  // "route 'main'"
+  };
   [[nodiscard]] Chain make_chain(const config::Config& config, std::span<const FilterType> types,
-                                 const config::Route& route, config::Mistakes& mistakes) const;
+                                 const Named& named, config::Mistakes& mistakes) const;
+  // The chain of the route, and behind it that of a destination with filters of its own.
+  [[nodiscard]] Result<Run> run_to(std::size_t route, std::string_view destination,
+                                   Instance& instance, Ledger& ledger, Verdicts verdicts) const;
+  [[nodiscard]] bool has_filters(std::string_view destination) const {
+    return destination_chains_.contains(destination);
+  }
+  // What one route says, of all destinations that run no more than its own chain, or of one.
+  [[nodiscard]] Result<RouteDecision> decide_one(std::size_t route, std::string_view destination,
+                                                 Instance& instance, Ledger& ledger,
+                                                 Detail detail) const;
+
+  using Served = std::set<std::string, std::less<>>;  // destinations
+  [[nodiscard]] Result<void> take(std::size_t route, Instance& received, Ledger& ledger,
+                                  Detail detail, Decision& decision, Served& served) const;
+  // The same for each of these destinations, which have filters of their own.
+  [[nodiscard]] Result<void> take_apart(std::size_t route,
+                                        const std::vector<std::string>& destinations,
+                                        const Instance& received, Ledger& ledger, Detail detail,
+                                        Decision& decision) const;
 
   [[nodiscard]] Verdict verdict_on_tags(const dicom::Header& header) const;
 
@@ -122,7 +152,8 @@ class Pipeline {
   std::string irregular_tags_;
   std::vector<Step> filters_;  // by name, in the order of the file; then types by default
   std::vector<Route> routes_;
-  std::vector<Chain> chains_;  // one per route
+  std::vector<Chain> chains_;                                     // one per route
+  std::map<std::string, Chain, std::less<>> destination_chains_;  // of those that have filters
 };
 
 }  // namespace sluice

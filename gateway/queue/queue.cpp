@@ -179,6 +179,9 @@ class SqliteQueue final : public Queue {
   bool has_work(std::string_view destination) override { return signal_.has_work(destination); }
 
   void nudge(std::string_view destination) override { signal_.nudge(destination); }
+  void serve(const std::string& group, std::vector<std::string> destinations) override {
+    signal_.serve(group, std::move(destinations));
+  }
 
   bool wait_for_work(std::string_view destination,
                      std::chrono::steady_clock::time_point until) override {

@@ -133,6 +133,13 @@ struct QueueFilter {
 // Reads all of a queue's file beside those who use it, as sqlite::check_file().
 [[nodiscard]] Result<void> check_queue(const std::string& path, const std::atomic<bool>& stop);
 
+// Every delivery of each instance that has a file and came at `since` or later, in the order of
+// receipt, of one moment. Reads beside a running gateway, or one that is down, locks out nobody
+// and changes nothing. What a killed gateway had in its journal only is not seen before its next
+// start. Errors: configuration, when there is no queue or it has the format of another version;
+// transient.
+[[nodiscard]] Result<std::vector<QueueEntry>> read_kept(const std::string& path, Time since);
+
 class Queue {
  public:
   // `before_commit` runs in the writing thread before each commit that adds
@@ -215,6 +222,8 @@ class Queue {
   virtual void wake() = 0;
   // The same for one thread that waits for this destination, or comes to.
   virtual void nudge(std::string_view destination) = 0;
+  // From now on what waits for `group` nudges who waits for these destinations, and nobody else.
+  virtual void serve(const std::string& group, std::vector<std::string> destinations) = 0;
 
   // Waits until everything said so far is committed. Errors: transient.
   [[nodiscard]] virtual Result<void> flush() = 0;

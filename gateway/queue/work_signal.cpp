@@ -29,6 +29,16 @@ void WorkSignal::set_ready(const std::string& destination) {
   Destination& one = destinations_[destination];
   one.ready = true;
   one.changed.notify_one();
+  tell_members(one);
+}
+
+void WorkSignal::tell_members(const Destination& group) {
+  for (const std::string& member : group.served_by) nudge(destinations_[member]);
+}
+
+void WorkSignal::serve(const std::string& group, std::vector<std::string> destinations) {
+  const std::lock_guard lock(mutex_);
+  destinations_[group].served_by = std::move(destinations);
 }
 
 void WorkSignal::set_all_ready() {
@@ -49,6 +59,7 @@ void WorkSignal::add(const rows::Waiting& waiting) {
   Destination& destination = destinations_[waiting.destination];
   destination.deferred.emplace(Clock::now() + waiting.left, waiting);
   destination.changed.notify_all();  // those who wait may have to wake earlier
+  tell_members(destination);
 }
 
 bool WorkSignal::has_work(std::string_view destination) const {
@@ -105,7 +116,10 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
 
 void WorkSignal::nudge(std::string_view destination) {
   const std::lock_guard lock(mutex_);
-  Destination& one = destinations_[std::string(destination)];
+  nudge(destinations_[std::string(destination)]);
+}
+
+void WorkSignal::nudge(Destination& one) {
   // While there is one nobody sleeps. More than there are workers would only be waited off.
   one.nudges = std::min(one.nudges + 1, kMostNudges);
   one.changed.notify_one();

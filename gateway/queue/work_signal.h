@@ -37,12 +37,17 @@ class WorkSignal {
   bool wait(std::string_view destination, Clock::time_point until);
   void wake();
   void nudge(std::string_view destination);
+  void serve(const std::string& group, std::vector<std::string> destinations);
 
  private:
+  struct Destination;
+  static void nudge(Destination& one);  // with mutex_ held
+  void tell_members(const Destination& group);
   struct Destination {
     bool ready = true;  // until one that waits has heard of it: a claim of many tells the next
     std::multimap<Clock::time_point, rows::Waiting> deferred;
     int nudges = 0;
+    std::vector<std::string> served_by;  // of a group: its members
     std::condition_variable changed;
   };
   mutable std::mutex mutex_;

@@ -138,11 +138,9 @@ Reply Intake::send_on(Payload::Source source, const dicom::Header& header,
 
 Reply Intake::send_to(Lane& lane, DeliveryRow delivery, Payload::Source source,
                       const dicom::Header& header) {
-  const InstanceRow before = instance_row(incoming_->as_received(), header);
-  auto payload =
-      Payload::open_received(std::move(source), header, before, delivery.route, origin());
+  const QueueEntry entry{instance_row(incoming_->as_received(), header), delivery};
+  auto payload = Payload::open_received(std::move(source), header, entry, origin());
   if (!payload) return {status::kOutOfResources, payload.error().message};
-  const QueueEntry entry{before, delivery};
   Lane::Relayed relayed = lane.pass_on(entry, *payload);
   if (failed_) return *failed_;  // what came was not sound
   Reply reply = reply_of(relayed.attempt, delivery.destination);

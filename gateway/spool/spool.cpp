@@ -247,33 +247,44 @@ Result<void> Spool::sync_names() {
 }
 
 Result<SpoolReader> Spool::read(const StoredFile& file) const {
+  return open_reader(directory_.get(), path(file.id), file);
+}
+
+Result<SpoolReader> Spool::read_beside(const std::string& folder, const StoredFile& file) {
+  const FileDescriptor directory = open_folder(folder);
+  if (!directory.is_valid()) {
+    return failure(ErrorCode::transient, "spool: cannot open " + folder + ": " + text_of(errno));
+  }
+  return open_reader(directory.get(), folder + "/" + file.id + std::string(kFinished), file);
+}
+
+Result<SpoolReader> Spool::open_reader(int directory, const std::string& path,
+                                       const StoredFile& file) {
   if (!is_id(file.id))
     return failure(ErrorCode::corrupt, "spool: not an id: " + log::escape(file.id));
   const std::string name = file.id + std::string(kFinished);
-  FileDescriptor opened(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+  FileDescriptor opened(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened.is_valid()) {
     const int error_number = errno;
     if (error_number == ENOENT) {
       return failure(ErrorCode::corrupt,
-                     "spool: " + path(file.id) + " is missing; restore it or discard the instance");
+                     "spool: " + path + " is missing; restore it or discard the instance");
     }
     return failure(ErrorCode::transient,
-                   "spool: cannot open " + path(file.id) + ": " + text_of(error_number));
+                   "spool: cannot open " + path + ": " + text_of(error_number));
   }
   struct stat status {};
   if (::fstat(opened.get(), &status) != 0) {
-    return failure(ErrorCode::transient,
-                   "spool: cannot examine " + path(file.id) + ": " + text_of(errno));
+    return failure(ErrorCode::transient, "spool: cannot examine " + path + ": " + text_of(errno));
   }
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size < file.data_set_offset || size - file.data_set_offset != file.data_set_length) {
     return failure(ErrorCode::corrupt,
-                   "spool: " + path(file.id) + " has " + std::to_string(size) +
-                       " bytes, its row says " +
+                   "spool: " + path + " has " + std::to_string(size) + " bytes, its row says " +
                        std::to_string(file.data_set_offset + file.data_set_length) +
                        "; restore it or discard the instance");
   }
-  return SpoolReader(std::move(opened), path(file.id), file);
+  return SpoolReader(std::move(opened), path, file);
 }
 
 Result<void> Spool::remove(const std::string& id) {

@@ -205,6 +205,11 @@ class Spool {
   // transient else.
   [[nodiscard]] Result<SpoolReader> read(const StoredFile& file) const;
 
+  // The same beside the process that has the spool, or without one: takes no lock and changes
+  // nothing.
+  [[nodiscard]] static Result<SpoolReader> read_beside(const std::string& folder,
+                                                       const StoredFile& file);
+
   // For what is read into memory.
   [[nodiscard]] const std::shared_ptr<BufferPool>& buffers() const { return buffers_; }
 
@@ -225,6 +230,8 @@ class Spool {
  private:
   friend class Incoming;
   Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, Options options);
+  [[nodiscard]] static Result<SpoolReader> open_reader(int directory, const std::string& path,
+                                                       const StoredFile& file);
   [[nodiscard]] std::string make_id();
   [[nodiscard]] Result<void> sync_names();
   [[nodiscard]] Result<void> check_space() const;

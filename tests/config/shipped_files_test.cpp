@@ -11,11 +11,13 @@
 
 #include "gateway/config/config.h"
 #include "gateway/config/table.h"
+#include "tests/support/accepted_keys.h"
 #include "tests/support/fixtures.h"
 
 namespace sluice::config {
 namespace {
 
+using test::accepted_keys;
 using testing::Contains;
 using testing::IsEmpty;
 
@@ -28,22 +30,6 @@ std::vector<std::string> shipped_files() {
   }
   std::sort(files.begin(), files.end());
   return files;
-}
-
-// The keys that the code accepts in a table: it tells them for a key unlike any other.
-std::vector<std::string> accepted_keys(const std::string& table) {
-  constexpr const char* kUnlike = "qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
-  Mistakes mistakes("f");
-  (void)parse(table + "\n" + kUnlike + " = 1\n", mistakes);
-  const std::string start = "unknown key '" + std::string(kUnlike) + "'; known here: ";
-  for (const Mistake& mistake : mistakes.list()) {
-    if (!mistake.message.starts_with(start)) continue;
-    std::vector<std::string> keys;
-    std::istringstream list(mistake.message.substr(start.size()));
-    for (std::string key; std::getline(list >> std::ws, key, ',');) keys.push_back(key);
-    return keys;
-  }
-  return {};
 }
 
 TEST(ShippedFiles, LoadWithoutMistakes) {
@@ -121,6 +107,18 @@ TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfTls) {
                             section.find(own) != std::string::npos;
       EXPECT_TRUE(is_there) << kind << ": " << key;
     }
+  }
+}
+
+TEST(ShippedFiles, FullConfigurationShowsEveryKeyOfAGroup) {
+  const std::string text = test::read_file(kFolder + "/sluice.toml");
+  const std::size_t begin = text.find("# [[group]]\n");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string section = text.substr(begin, text.find("\n[[", begin) - begin);
+  const auto keys = accepted_keys("[[group]]");
+  EXPECT_THAT(keys, Contains("mode"));
+  for (const std::string& key : keys) {
+    EXPECT_NE(section.find("\n# " + key + " = "), std::string::npos) << key;
   }
 }
 

@@ -98,7 +98,9 @@ TEST_F(Fault, OfADatabaseIsFoundAtTheStart) {
       gateway_.wait_for_line("storage faulted: nothing is accepted until a person clears "
                              "it"));
   EXPECT_EQ(send(2), kOutOfResources);
-  EXPECT_THAT(gateway_.run({"fault", "show"}).out, HasSubstr("ledger.db"));
+  EXPECT_TRUE(wait_until([&] {
+    return gateway_.run({"fault", "show"}).out.find("ledger.db") != std::string::npos;
+  })) << "it is written down behind the log line";
   EXPECT_EQ(gateway_.stop(), 0);
 }
 

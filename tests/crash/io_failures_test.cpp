@@ -59,7 +59,9 @@ class Site {
   // nullptr when it does not start.
   [[nodiscard]] std::unique_ptr<command::RunningGateway> start() const {
     auto gateway = command::RunningGateway::start(
-        command::load(folder_.path("sluice.toml"), std::string(64, 'a')), {});
+        std::make_shared<const Setup>(
+            command::load(folder_.path("sluice.toml"), std::string(64, 'a'))),
+        {});
     return gateway ? std::move(*gateway) : nullptr;
   }
 

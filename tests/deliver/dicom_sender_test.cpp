@@ -4,6 +4,7 @@
 #include "tests/deliver/gateway_parts.h"
 #include "tests/deliver/scripted_pacs.h"
 #include "tests/dicom/dcmtk_oracle.h"
+#include "tests/support/data_set.h"
 
 namespace sluice::test {
 namespace {
@@ -280,7 +281,7 @@ TEST(DicomSender, PostponesWhenItsOwnDiskFails) {
   Sending sending;
   sending.pacs.take_only({kExplicit});
   const auto id = sending.parts.receive(small_instance("1.2.1"), {"pacs"});
-  auto payload = Payload::open(sending.parts.row(id), "all",
+  auto payload = Payload::open(sending.parts.entry(id),
                                {sending.parts.spool(), sending.parts.pipeline(),
                                 sending.parts.ledger(), sending.parts.path("missing")});
   ASSERT_TRUE(payload);
@@ -320,6 +321,22 @@ TEST(DicomSender, EndsWhatIsUnderWayWhenInterrupted) {
   interrupter.join();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(30));
   EXPECT_EQ(sending.pacs.associations(), 1);
+}
+
+TEST(DicomSender, OffersOnlyTheTransferSyntaxesOfItsDestination) {
+  Sending sending({}, "transfer_syntaxes = \"" + kExplicit + "\"\n");
+  EXPECT_EQ(sending.send("1.2.1").result, AttemptResult::delivered);
+  ASSERT_EQ(sending.pacs.stored().size(), 1U);
+  EXPECT_EQ(sending.pacs.stored()[0].transfer_syntax_uid, kExplicit);
+}
+
+TEST(DicomSender, HoldsWhatItsDestinationIsNotOffered) {
+  Sending sending({}, "transfer_syntaxes = \"" + kExplicit + "\"\n");
+  const Attempt attempt = sending.send(
+      {kCtStorage, "1.2.3", "1.2.840.10008.1.2.4.90", image("1.2.3", "1.2", "1.3", "1").bytes()});
+  EXPECT_EQ(attempt.result, AttemptResult::hold);
+  EXPECT_NE(attempt.reason.find("transfer_syntaxes"), std::string::npos) << attempt.reason;
+  EXPECT_EQ(sending.pacs.associations(), 0);
 }
 
 }  // namespace

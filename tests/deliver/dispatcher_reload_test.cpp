@@ -1,11 +1,12 @@
 // Destinations that change while others are served.
-#include <memory>
 #include <string>
 #include <utility>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "gateway/deliver/dispatcher.h"
+#include "tests/deliver/dispatching.h"
 #include "tests/deliver/gateway_parts.h"
 #include "tests/deliver/scripted_pacs.h"
 
@@ -13,13 +14,6 @@ namespace sluice::test {
 namespace {
 
 using std::chrono::steady_clock;
-
-std::unique_ptr<Dispatcher> start_dispatcher(GatewayParts& parts) {
-  auto dispatcher =
-      std::make_unique<Dispatcher>(parts.current(), parts.spool(), parts.queue(), parts.ledger());
-  dispatcher->start();
-  return dispatcher;
-}
 
 void reload_destinations(GatewayParts& parts, Dispatcher& dispatcher, const std::string& toml) {
   const auto next = parts.make_setup(toml);
@@ -35,7 +29,7 @@ TEST(DispatcherReload, LeavesWhatDidNotChangeAndSendsByTheNewSettings) {
   const std::string kept = dicom_destination("same", same.port(), "associations = 1\n");
   const std::string routes = route("\"same\", \"moved\"");
   GatewayParts parts(kept + dicom_destination("moved", before.port()) + routes);
-  const auto dispatcher = start_dispatcher(parts);
+  const auto dispatcher = dispatch(parts);
   const auto lane = dispatcher->lane("same");
   const std::string first = parts.receive(small_instance("1.2.3.1"), {"same", "moved"});
   EXPECT_TRUE(parts.wait_for(first, "same", DeliveryState::delivered));
@@ -55,7 +49,7 @@ TEST(DispatcherReload, KeepsALaneThatIsGoneForWhoBeganWithItAndTakesNothingForIt
   ScriptedPacs other;
   const std::string rest = dicom_destination("other", other.port()) + route("\"other\"");
   GatewayParts parts(dicom_destination("gone", pacs.port()) + rest);
-  const auto dispatcher = start_dispatcher(parts);
+  const auto dispatcher = dispatch(parts);
   auto user = parts.current().get();  // as an association has it
   reload_destinations(parts, *dispatcher, rest);
   const auto lane = dispatcher->lane("gone");
@@ -75,6 +69,90 @@ TEST(DispatcherReload, KeepsALaneThatIsGoneForWhoBeganWithItAndTakesNothingForIt
   EXPECT_EQ(dispatcher->lane("gone"), nullptr);
   reload_destinations(parts, *dispatcher, dicom_destination("gone", pacs.port()) + rest);
   EXPECT_TRUE(parts.wait_for(id, "gone", DeliveryState::delivered));
+}
+
+std::string group_of(const std::string& destinations) {
+  return "[[group]]\nname = \"both\"\ndestinations = [" + destinations + "]\n";
+}
+
+// Of the group "both": who had an instance that is received now.
+std::string receiver(GatewayParts& parts, const std::string& uid) {
+  const std::string id = parts.receive(small_instance(uid), {"both"});
+  EXPECT_TRUE(parts.wait_for(id, "both", DeliveryState::delivered));
+  return parts.delivery(id, "both").reason;
+}
+
+TEST(DispatcherReload, ServesAGroupInItsNewOrderByTheSameLanes) {
+  ScriptedPacs a;
+  ScriptedPacs b;
+  const std::string pacs = dicom_destination("a", a.port()) + dicom_destination("b", b.port());
+  const std::string routes = route("\"both\"");
+  GatewayParts parts(pacs + group_of("\"a\", \"b\"") + routes);
+  const auto dispatcher = dispatch(parts);
+  const auto lane_a = dispatcher->lane("a");
+  const auto lane_b = dispatcher->lane("b");
+  EXPECT_EQ(dispatcher->lane("both"), lane_a);
+  EXPECT_EQ(receiver(parts, "1.2.3.1"), "by a");
+  reload_destinations(parts, *dispatcher, pacs + group_of("\"b\", \"a\"") + routes);
+  EXPECT_EQ(dispatcher->lane("a"), lane_a);
+  EXPECT_EQ(dispatcher->lane("b"), lane_b);
+  EXPECT_EQ(dispatcher->lane("both"), lane_b);
+  EXPECT_EQ(receiver(parts, "1.2.3.2"), "by b");
+}
+
+TEST(DispatcherReload, ReturnsToTheFirstOfAGroupThatMoved) {
+  ScriptedPacs moved;
+  ScriptedPacs b;
+  const std::string rest =
+      dicom_destination("b", b.port()) + group_of("\"a\", \"b\"") + route("\"both\"");
+  GatewayParts parts(dicom_destination("a", free_port()) + rest);
+  const auto dispatcher = dispatch(parts);
+  const auto lane_b = dispatcher->lane("b");
+  EXPECT_EQ(receiver(parts, "1.2.3.1"), "by b");
+  reload_destinations(parts, *dispatcher, dicom_destination("a", moved.port()) + rest);
+  EXPECT_EQ(dispatcher->lane("b"), lane_b);
+  // What b had claimed already it may still send.
+  int next = 2;
+  EXPECT_TRUE(
+      wait_until([&] { return receiver(parts, "1.2.3." + std::to_string(next++)) == "by a"; }));
+}
+
+TEST(DispatcherReload, KeepsAGroupThatIsGoneForWhoBeganWithIt) {
+  ScriptedPacs a;
+  ScriptedPacs b;
+  const std::string pacs = dicom_destination("a", a.port()) + dicom_destination("b", b.port());
+  GatewayParts parts(pacs + group_of("\"a\", \"b\"") + route("\"both\""));
+  const auto dispatcher = dispatch(parts);
+  auto user = parts.current().get();  // as an association has it
+  reload_destinations(parts, *dispatcher, pacs + route("\"a\""));
+  EXPECT_EQ(dispatcher->lane("both"), dispatcher->lane("a"));
+  const std::string id = parts.receive(small_instance("1.2.3.1"), {"both"});
+  user.reset();
+  dispatcher->keep_house();
+  EXPECT_EQ(dispatcher->lane("both"), nullptr);
+  EXPECT_EQ(parts.delivery(id, "both").state, DeliveryState::ready);
+  reload_destinations(parts, *dispatcher, pacs + group_of("\"b\", \"a\"") + route("\"both\""));
+  EXPECT_TRUE(parts.wait_for(id, "both", DeliveryState::delivered));
+  EXPECT_EQ(parts.delivery(id, "both").reason, "by b");
+}
+
+TEST(DispatcherReload, LeavesADestinationWhoseFiltersChangedAlone) {
+  ScriptedPacs pacs;
+  const std::string station =
+      "[[filter]]\nname = \"station\"\ntype = \"edit\"\n"
+      "[[filter.rule]]\nattribute = \"StationName\"\nset = \"CT1\"\n";
+  GatewayParts parts(dicom_destination("pacs", pacs.port()) + route("\"pacs\""));
+  const auto dispatcher = dispatch(parts);
+  const auto lane = dispatcher->lane("pacs");
+  reload_destinations(parts, *dispatcher,
+                      station +
+                          dicom_destination("pacs", pacs.port(), "filters = [\"station\"]\n") +
+                          route("\"pacs\""));
+  EXPECT_EQ(dispatcher->lane("pacs"), lane);
+  const std::string id = parts.receive(small_instance("1.2.3.1"), {"pacs"});
+  EXPECT_TRUE(parts.wait_for(id, "pacs", DeliveryState::delivered));
+  ASSERT_EQ(pacs.stored().size(), 1U);
+  EXPECT_THAT(pacs.stored()[0].data_set, ::testing::HasSubstr("CT1"));
 }
 
 }  // namespace

@@ -134,9 +134,16 @@ class GatewayParts {
     return ids;
   }
 
+  [[nodiscard]] QueueEntry entry(const std::string& id, std::string_view route_name = "all") {
+    DeliveryRow delivery;
+    delivery.instance_id = id;
+    delivery.route = route_name;
+    return {rows_.at(id), std::move(delivery)};
+  }
   [[nodiscard]] Result<Payload> payload(const std::string& id,
                                         std::string_view route_name = "all") {
-    return Payload::open(rows_.at(id), route_name, {*spool_, pipeline(), *ledger_, folder_.path()});
+    return Payload::open(entry(id, route_name),
+                         {*spool_, pipeline(), *ledger_, folder_.path()});
   }
 
   // The row of this instance and destination, with what is not committed yet.

@@ -187,9 +187,8 @@ TEST(Payload, IsCorruptWhenADeflatedStreamIsCutShort) {
 TEST(Payload, WithoutRoomForATemporaryFileIsTriedLater) {
   GatewayParts parts(kEditing);
   const auto id = parts.receive(received(image_named("image_dfl.dcm")), {"pacs"});
-  const auto payload =
-      Payload::open(parts.row(id), "all",
-                    {parts.spool(), parts.pipeline(), parts.ledger(), parts.path("missing")});
+  const auto payload = Payload::open(
+      parts.entry(id), {parts.spool(), parts.pipeline(), parts.ledger(), parts.path("missing")});
   ASSERT_FALSE(payload);
   EXPECT_EQ(payload.error().code, ErrorCode::transient);
 }

@@ -35,7 +35,8 @@ TEST(CharacterSet, FindsTheFirstByteThatIsNoUtf8) {
   for (const std::string bad :
        {"\x80", "\xFC", "\xC3", "\xC3(", "\xE2\x82", "\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF",
         "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF\xFE"}) {
-    EXPECT_EQ(valid_utf8_length(good + bad + good), good.size()) << testing::PrintToString(bad);
+    EXPECT_EQ(valid_utf8_length(std::string(good).append(bad).append(good)), good.size())
+        << testing::PrintToString(bad);
   }
 }
 

@@ -26,7 +26,7 @@ Finished sluice(std::vector<std::string> arguments) {
 TEST(CommandLine, HelpsAndRefusesWhatItDoesNotKnow) {
   const Finished help = sluice({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* name : {"serve", "check", "explain", "queue", "ledger"}) {
+  for (const char* name : {"serve", "check", "explain", "queue", "ledger", "report"}) {
     EXPECT_THAT(help.out, HasSubstr(name));
   }
   EXPECT_EQ(sluice({"queue", "--help"}).exit_code, 0);

@@ -30,6 +30,7 @@ std::string routing(const StorescpProcess& pacs, const StorescpProcess& research
 // Sorted, each as often as it is there.
 std::vector<std::string> data_sets(const std::vector<std::string>& files) {
   std::vector<std::string> all;
+  all.reserve(files.size());
   for (const std::string& file : files) all.push_back(data_set_bytes(file));
   std::ranges::sort(all);
   return all;

@@ -233,7 +233,8 @@ TEST_F(EditTest, DoesNotTurnTextThatIsWrong) {
 TEST_F(EditTest, QuarantinesWhatTheVrDoesNotTake) {
   (void)run("rule = [ { attribute = 'AccessionNumber', set = '01234567890123456' } ]");
   EXPECT_TRUE(test::is_quarantine(verdict_));
-  EXPECT_EQ(test::reason_of(verdict_), "AccessionNumber is no value of VR SH: more than 16 characters");
+  EXPECT_EQ(test::reason_of(verdict_),
+            "AccessionNumber is no value of VR SH: more than 16 characters");
   (void)run("rule = [ { attribute = 'Modality', set = 'ct' } ]");
   EXPECT_TRUE(test::is_quarantine(verdict_));
   (void)run("rule = [ { attribute = 'StudyDate', set = '2024-01-01' } ]");

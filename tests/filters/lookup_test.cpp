@@ -421,8 +421,9 @@ TEST_F(Lookup, TakesAHundredThousandLines) {
   std::string text = "patient_id,scanner,accession,referrer,note\r\n";
   for (int i = 0; i < kLines; ++i) {
     const std::string number = std::to_string(i);
-    text += "P" + number + ",CT1,A" + number + ",\"M\xC3\xBCller^J\xC3\xBCrgen, " + number +
-            "\",\"a \"\"note\"\"\r\nof two lines\"\r\n";
+    text.append("P").append(number).append(",CT1,A").append(number);
+    text.append(",\"M\xC3\xBCller^J\xC3\xBCrgen, ").append(number);
+    text.append("\",\"a \"\"note\"\"\r\nof two lines\"\r\n");
   }
   put(text);
   const auto begun = std::chrono::steady_clock::now();

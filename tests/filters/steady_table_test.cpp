@@ -57,7 +57,7 @@ class SteadyTableTest : public testing::Test {
     if (found->empty()) return "missing";
     return decode_values(*found).value().at(0).second;
   }
-  std::uint64_t reloads(const std::string& outcome) {
+  static std::uint64_t reloads(const std::string& outcome) {
     return counted("sluice_lookup_reloads_total", {{"filter", "accessions"}, {"outcome", outcome}});
   }
 
@@ -228,6 +228,7 @@ TEST_F(SteadyTableTest, ThreadsAskWhileTheFileChanges) {
   std::vector<std::vector<Answer>> answers(kThreads);
   std::atomic<bool> stop = false;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (std::vector<Answer>& mine : answers) {
     threads.emplace_back([&] {
       for (int i = 0; !stop; ++i) {

@@ -166,7 +166,7 @@ struct Run {
 Run run(const Chain& chain, const Provenance& provenance, const Header& header,
         std::string_view data, Ledger& ledger) {
   Instance instance(provenance, header);
-  const auto verdict = pipeline().apply(chain.route, instance, ledger);
+  const auto verdict = pipeline().apply(chain.route, "", instance, ledger);
   Run made;
   made.outcome = verdict ? describe(*verdict) : "error: " + verdict.error().message;
   made.passed = verdict && std::holds_alternative<Pass>(*verdict);

@@ -81,6 +81,14 @@ class MemoryLedger : public Ledger {
                                   const FoundValue& found, Time) override {
     return found.value;
   }
+  Result<SeriesAttributes> series_identity(const SeriesIdentity& identity) override {
+    return identities_
+        .try_emplace({identity.scope, identity.series_instance_uid}, identity.attributes)
+        .first->second;
+  }
+  Result<bool> record_suspect(const SeriesSuspect& /*suspect*/) override { return true; }
+  // An instance of a run is asked for again and again.
+  Result<bool> is_beyond_limit(const SeriesCountRequest& /*request*/) override { return false; }
   [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override { return {}; }
 
@@ -112,6 +120,7 @@ class MemoryLedger : public Ledger {
   Numbers numbers_;
   Numbers instance_numbers_;
   std::map<std::pair<std::string, std::string>, MergedStudy> studies_;
+  std::map<std::pair<std::string, std::string>, SeriesAttributes> identities_;
   std::set<std::pair<std::string, std::string>> replaced_;  // by scope
   std::set<std::pair<std::string, std::string>> made_;
 };

@@ -121,6 +121,15 @@ TEST_F(DamagedLedger, RestoresNoUidByARowThatChanged) {
 // What it says, by question; an error where it tells one.
 using Answers = std::map<std::string, std::optional<std::string>>;
 
+std::string told_of(const std::optional<MergedStudy>& study) {
+  if (!study) return "none";
+  std::string told = study->study_instance_uid;
+  for (const auto& [name, value] : study->attributes) {
+    told.append(" ").append(name).append("=").append(value);
+  }
+  return told;
+}
+
 Answers answers_of(const std::string& path, int count) {
   Answers answers;
   auto db = sqlite::Connection::open(path, rows::kLedgerFormat);
@@ -135,12 +144,7 @@ Answers answers_of(const std::string& path, int count) {
       answers["instance" + text] = *instance ? std::to_string(**instance) : "none";
     }
     if (const auto study = rows::find_study(**db, "merge", "key" + text)) {
-      std::string told = *study ? (*study)->study_instance_uid : "none";
-      if (*study) {
-        for (const auto& [name, value] : (*study)->attributes)
-          told.append(" ").append(name).append("=").append(value);
-      }
-      answers["study" + text] = told;
+      answers["study" + text] = told_of(*study);
     }
     if (const auto uid = rows::find_first_replacement(**db, "uids", "1.02." + text)) {
       answers["uid" + text] =
@@ -215,7 +219,9 @@ PRAGMA user_version = 1)");
 
 TEST_F(DamagedLedger, TakesOverAFileOfVersion2) {
   fill(*open(), 2);
-  change_file("DROP TABLE found_values; DROP TABLE instance_numbers; PRAGMA user_version = 2");
+  change_file(
+      "DROP TABLE found_values; DROP TABLE instance_numbers; DROP TABLE series_identities; "
+      "DROP TABLE series_suspects; DROP TABLE series_counts; PRAGMA user_version = 2");
   const auto ledger = open();
   EXPECT_EQ(*ledger->series_number(numbered(1)), 10'000);
   EXPECT_EQ(ledger->merged_study("merge", "key1", "1.5.1", study_of(9))->study_instance_uid,

@@ -1,170 +1,9 @@
-#include "gateway/pipeline/pipeline.h"
-
 #include <gtest/gtest.h>
 
-#include "tests/support/data_set.h"
+#include "tests/pipeline/pipeline_fixture.h"
 
-namespace sluice {
+namespace sluice::test {
 namespace {
-
-using dicom::Vr;
-namespace tags = dicom::tags;
-
-// Sets one attribute, or gives one verdict: enough to see what a chain does.
-class SetAttribute : public Filter {
- public:
-  SetAttribute(std::string keyword, std::string text)
-      : keyword_(std::move(keyword)), text_(std::move(text)) {}
-  Result<Verdict> apply(Instance& instance, Ledger&) const override {
-    const auto changed =
-        instance.change(*dicom::parse_tag(keyword_), text_, "set", Record::coerced);
-    if (!changed) return tl::unexpected(changed.error());
-    return Pass{};
-  }
-  FilterEffects effects() const override { return {{keyword_}, {}}; }
-
- private:
-  std::string keyword_;
-  std::string text_;
-};
-
-class Say : public Filter {
- public:
-  explicit Say(std::string verdict) : verdict_(std::move(verdict)) {}
-  Result<Verdict> apply(Instance& instance, Ledger&) const override {
-    if (verdict_ == "reject") return Reject{0xC123, "no"};
-    if (verdict_ == "quarantine") return Quarantine{"rest"};
-    if (verdict_ == "drop") return Drop{"gone"};
-    if (verdict_ == "fail") return failure(ErrorCode::transient, "the ledger is away");
-    if (verdict_ == "settle") instance.settle_uid_mismatch();
-    if (verdict_ == "label" && instance.text(tags::kStudyId) == "S") instance.add_label("urgent");
-    if (verdict_ == "drop if labelled" && !instance.labels().empty()) return Drop{"labelled"};
-    return Pass{};
-  }
-  FilterEffects effects() const override {
-    return {{},
-            verdict_ == "label" ? std::vector<std::string>{"urgent"} : std::vector<std::string>{}};
-  }
-
- private:
-  std::string verdict_;
-};
-
-constexpr std::array<FilterType, 3> kTypes = {{
-    {"set",
-     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
-       return std::make_unique<SetAttribute>(options.string("keyword", "StudyID"),
-                                             options.string("text", "x"));
-     }},
-    {"say",
-     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
-       return std::make_unique<Say>(options.string("verdict", "pass"));
-     }},
-    {"asks",
-     [](config::Table& options, const FilterContext&) -> std::unique_ptr<Filter> {
-       return std::make_unique<Say>(options.required_string("verdict"));
-     },
-     false},
-}};
-
-constexpr const char* kStart = R"(
-[[listener]]
-port = 11112
-[[destination]]
-name = "a"
-address = "dicom://A@127.0.0.1:104"
-[[destination]]
-name = "b"
-address = "dicom://B@127.0.0.1:104"
-[[filter]]
-name = "reject"
-type = "say"
-verdict = "reject"
-[[filter]]
-name = "quarantine"
-type = "say"
-verdict = "quarantine"
-[[filter]]
-name = "drop"
-type = "say"
-verdict = "drop"
-[[filter]]
-name = "fail"
-type = "say"
-verdict = "fail"
-[[filter]]
-name = "settle"
-type = "say"
-verdict = "settle"
-[[filter]]
-name = "label"
-type = "say"
-verdict = "label"
-[[filter]]
-name = "drop_labelled"
-type = "say"
-verdict = "drop if labelled"
-)";
-
-class NoLedger : public Ledger {
- public:
-  Result<std::int32_t> series_number(const SeriesNumberRequest&) override { return 1; }
-  Result<std::optional<std::int32_t>> instance_number(const InstanceNumberRequest&) override {
-    return 1;
-  }
-  Result<MergedStudy> merged_study(std::string_view, std::string_view, std::string_view,
-                                   const MergedStudy& proposed) override {
-    return proposed;
-  }
-  Result<void> record_uid(std::string_view, std::string_view, std::string_view,
-                          std::string_view) override {
-    return {};
-  }
-  Result<std::optional<std::string>> replacement(std::string_view, std::string_view,
-                                                 Time) override {
-    return std::nullopt;
-  }
-  Result<bool> replaces_uid(std::string_view, std::string_view, std::string_view,
-                            std::string_view) override {
-    return true;
-  }
-  Result<std::vector<std::string>> originals(std::string_view, std::string_view, Time) override {
-    return std::vector<std::string>();
-  }
-  Result<std::vector<UidReplacement>> lookup(std::string_view) override {
-    return std::vector<UidReplacement>{};
-  }
-  Result<std::string> value_as_of(std::string_view, std::string_view, const FoundValue& found,
-                                  Time) override {
-    return found.value;
-  }
-  [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
-  Result<void> commit() override { return {}; }
-};
-
-class PipelineTest : public testing::Test {
- protected:
-  void build(const std::string& routes, const std::string& options = "") {
-    const config::Config config =
-        config::parse("[gateway]\n" + options + kStart + routes, mistakes_);
-    pipeline_ = Pipeline::build(config, kTypes, "key", mistakes_);
-  }
-  Decision decide() {
-    EXPECT_TRUE(mistakes_.empty()) << mistakes_.text();
-    auto decision = pipeline_->decide(provenance_, header_, ledger_);
-    if (!decision) throw std::runtime_error(decision.error().message);
-    return std::move(*decision);
-  }
-
-  config::Mistakes mistakes_{"test"};
-  std::unique_ptr<Pipeline> pipeline_;
-  NoLedger ledger_;
-  std::string bytes_ =
-      test::image("1.2.3", "1.2.4", "1.2.5", "1").text(tags::kStudyId, Vr::SH, "S").bytes();
-  dicom::Header header_ = test::header_of(bytes_);
-  Provenance provenance_{"id",    "CT1", "SLUICE", "10.1.2.3", "l", "1.2.840.10008.5.1.4.1.1.2",
-                         "1.2.3", {}};
-};
 
 TEST_F(PipelineTest, AppliesEveryRouteThatMatchesInOrder) {
   build(R"(
@@ -279,7 +118,7 @@ TEST_F(PipelineTest, DecidesAboutIrregularTagsAsConfigured) {
   EXPECT_EQ(std::get<Quarantine>(rests.routes[0].verdict).reason, "tags (0020,0011) twice");
   EXPECT_TRUE(rests.routes[0].destinations.empty());
   Instance released(provenance_, header_);
-  const auto sent = pipeline_->apply("main", released, ledger_);
+  const auto sent = pipeline_->apply("main", "a", released, ledger_);
   ASSERT_TRUE(sent);
   EXPECT_TRUE(std::holds_alternative<Pass>(*sent)) << "what was accepted before is still sent";
   const std::string reject = "irregular_tags = \"reject\"\n";
@@ -298,10 +137,10 @@ TEST_F(PipelineTest, DecidesAboutIrregularTagsAsConfigured) {
 TEST_F(PipelineTest, AppliesWhatItDecided) {
   build("[[route]]\nname = \"main\"\nfilters = [\"set\"]\ndestinations = [\"a\"]\n");
   Instance instance(provenance_, header_);
-  const auto verdict = pipeline_->apply("main", instance, ledger_);
+  const auto verdict = pipeline_->apply("main", "a", instance, ledger_);
   ASSERT_TRUE(verdict);
   EXPECT_EQ(instance.text(tags::kStudyId), "x");
-  const auto gone = pipeline_->apply("renamed", instance, ledger_);
+  const auto gone = pipeline_->apply("renamed", "a", instance, ledger_);
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, ErrorCode::configuration);
 }
@@ -311,19 +150,19 @@ TEST_F(PipelineTest, AnOverruledVerdictLetsTheRestOfTheChainRun) {
       "[[route]]\nname = \"main\"\nfilters = [\"quarantine\", \"reject\", \"set\"]\n"
       "destinations = [\"a\"]\n");
   Instance stopped(provenance_, header_);
-  const auto binding = pipeline_->apply("main", stopped, ledger_);
+  const auto binding = pipeline_->apply("main", "a", stopped, ledger_);
   ASSERT_TRUE(binding);
   EXPECT_TRUE(std::holds_alternative<Quarantine>(*binding));
   EXPECT_NE(stopped.text(tags::kStudyId), "x");
   Instance released(provenance_, header_);
-  const auto overruled = pipeline_->apply("main", released, ledger_, Verdicts::overruled);
+  const auto overruled = pipeline_->apply("main", "a", released, ledger_, Verdicts::overruled);
   ASSERT_TRUE(overruled);
   EXPECT_TRUE(std::holds_alternative<Pass>(*overruled));
   EXPECT_EQ(released.text(tags::kStudyId), "x");
   Instance unrouted(provenance_, header_);
-  EXPECT_TRUE(pipeline_->apply("", unrouted, ledger_, Verdicts::overruled));
+  EXPECT_TRUE(pipeline_->apply("", "a", unrouted, ledger_, Verdicts::overruled));
   EXPECT_TRUE(unrouted.patch().empty());
-  EXPECT_FALSE(pipeline_->apply("renamed", unrouted, ledger_, Verdicts::overruled))
+  EXPECT_FALSE(pipeline_->apply("renamed", "a", unrouted, ledger_, Verdicts::overruled))
       << "without its chain it would go out unrepaired";
 }
 
@@ -340,7 +179,7 @@ TEST_F(PipelineTest, GivesTheNewUidBehindTheLastFilterAndRemembersTheOldOne) {
   Provenance given = provenance_;
   given.new_sop_instance_uid = uid;
   Instance instance(given, header_);
-  ASSERT_TRUE(pipeline_->apply("main", instance, **ledger));
+  ASSERT_TRUE(pipeline_->apply("main", "a", instance, **ledger));
   EXPECT_EQ(instance.text(tags::kSopInstanceUid), uid);
   EXPECT_EQ(instance.text(tags::kStudyId), "x");
   EXPECT_EQ(instance.changes().back().path, "SOPInstanceUID");
@@ -349,99 +188,6 @@ TEST_F(PipelineTest, GivesTheNewUidBehindTheLastFilterAndRemembersTheOldOne) {
   const auto found = (*ledger)->lookup(provenance_.sop_instance_uid);
   ASSERT_EQ(found->size(), 1U);
   EXPECT_EQ(found->front().after, uid);
-}
-
-TEST_F(PipelineTest, RoutesByTheLabelsOfEarlierRoutes) {
-  build(R"(
-[[route]]
-when = { label = "urgent" }
-destinations = ["b"]
-[[route]]
-filters = ["label"]
-[[route]]
-when = { label = "urgent" }
-destinations = ["a"]
-)");
-  const Decision decision = decide();
-  ASSERT_EQ(decision.routes.size(), 1U);
-  EXPECT_EQ(decision.routes[0].route, "route-3");
-  ASSERT_EQ(decision.asides.size(), 1U);
-  EXPECT_EQ(decision.asides[0].route, "route-2");
-  EXPECT_EQ(decision.labels, std::vector<std::string>{"urgent"});
-}
-
-TEST_F(PipelineTest, HasTheLabelsOfEarlierRoutesWhenSending) {
-  build(R"(
-[[route]]
-filters = ["label"]
-[[route]]
-name = "main"
-filters = ["drop_labelled"]
-destinations = ["a"]
-)");
-  EXPECT_TRUE(std::holds_alternative<Drop>(decide().routes.at(0).verdict));
-  Instance instance(provenance_, header_);
-  const auto verdict = pipeline_->apply("main", instance, ledger_);
-  ASSERT_TRUE(verdict);
-  EXPECT_TRUE(std::holds_alternative<Drop>(*verdict));
-}
-
-TEST_F(PipelineTest, ARouteWithoutDestinationTakesNothingUnlessItHasAVerdict) {
-  build("[[route]]\nfilters = [\"set\"]\n");
-  EXPECT_TRUE(decide().routes.empty());
-  build("[[route]]\nfilters = [\"drop\"]\nfinal = true\n[[route]]\ndestinations = [\"a\"]\n");
-  const Decision dropped = decide();
-  ASSERT_EQ(dropped.routes.size(), 1U);
-  EXPECT_TRUE(std::holds_alternative<Drop>(dropped.routes[0].verdict));
-}
-
-TEST_F(PipelineTest, TellsWhyOfEachRouteAndWhichBytesChange) {
-  build(R"(
-[[route]]
-when = { StudyID = "other" }
-destinations = ["a"]
-[[route]]
-when = { StudyID = "S" }
-filters = ["set"]
-destinations = ["b"]
-)");
-  EXPECT_TRUE(decide().findings.empty());
-  const auto decision = pipeline_->decide(provenance_, header_, ledger_, Detail::whole);
-  ASSERT_TRUE(decision);
-  ASSERT_EQ(decision->findings.size(), 2U);
-  EXPECT_FALSE(decision->findings[0].finding.holds);
-  EXPECT_EQ(decision->findings[0].finding.parts.at(0).text, "StudyID: other; it is \"S\"");
-  EXPECT_TRUE(decision->findings[1].finding.holds);
-  EXPECT_GE(decision->routes.at(0).pieces.size(), 2U);
-}
-
-TEST_F(PipelineTest, WarnsOfRoutesThatTakeNothingAndOfConditionsOnWhatIsEdited) {
-  build(R"(
-[[route]]
-when = { listener = "nowhere" }
-destinations = ["a"]
-[[route]]
-when = { label = "urgent" }
-destinations = ["a"]
-[[route]]
-filters = ["set"]
-destinations = ["a"]
-[[route]]
-when = { StudyID = "x" }
-destinations = ["a"]
-[[route]]
-destinations = ["a"]
-final = true
-[[route]]
-destinations = ["b"]
-)");
-  EXPECT_TRUE(mistakes_.empty()) << mistakes_.text();
-  const std::string text = mistakes_.text();
-  EXPECT_EQ(mistakes_.warnings().size(), 4U) << text;
-  EXPECT_NE(text.find("'route-1' never takes anything: no listener"), std::string::npos) << text;
-  EXPECT_NE(text.find("'route-2' never takes anything: no route"), std::string::npos) << text;
-  EXPECT_NE(text.find("'route-4' asks for StudyID"), std::string::npos) << text;
-  EXPECT_NE(text.find("'route-6' is never asked"), std::string::npos) << text;
 }
 
 TEST_F(PipelineTest, NotesUnknownFiltersTypesAndOptions) {
@@ -479,4 +225,4 @@ TEST_F(PipelineTest, ATypeWithoutDefaultsMayBearItsOwnName) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::test

@@ -61,6 +61,7 @@ class FakeQueue : public Queue {
   bool has_room() const override { return room; }
   bool has_work(std::string_view) override { return true; }
   void nudge(std::string_view) override {}
+  void serve(const std::string&, std::vector<std::string>) override {}
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
   Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
                        UidClaims::Claim) override {
@@ -174,6 +175,11 @@ class FakeLedger : public Ledger {
                                   Time) override {
     return found.value;
   }
+  Result<SeriesAttributes> series_identity(const SeriesIdentity& identity) override {
+    return identity.attributes;
+  }
+  Result<bool> record_suspect(const SeriesSuspect&) override { return true; }
+  Result<bool> is_beyond_limit(const SeriesCountRequest&) override { return false; }
   [[nodiscard]] Time latest_value_at_opening() const override { return {}; }
   Result<void> commit() override {
     if (failing) return failure(ErrorCode::transient, "Out of resources: ledger");
