@@ -58,10 +58,10 @@ class Site {
 
   // nullptr when it does not start.
   [[nodiscard]] std::unique_ptr<command::RunningGateway> start() const {
-    auto gateway = command::RunningGateway::start(
-        std::make_shared<const Setup>(
-            command::load(folder_.path("sluice.toml"), std::string(64, 'a'))),
-        {});
+    auto gateway =
+        command::RunningGateway::start(std::make_shared<const Setup>(command::load(
+                                           folder_.path("sluice.toml"), std::string(64, 'a'))),
+                                       {});
     return gateway ? std::move(*gateway) : nullptr;
   }
 

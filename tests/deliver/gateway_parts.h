@@ -142,8 +142,7 @@ class GatewayParts {
   }
   [[nodiscard]] Result<Payload> payload(const std::string& id,
                                         std::string_view route_name = "all") {
-    return Payload::open(entry(id, route_name),
-                         {*spool_, pipeline(), *ledger_, folder_.path()});
+    return Payload::open(entry(id, route_name), {*spool_, pipeline(), *ledger_, folder_.path()});
   }
 
   // The row of this instance and destination, with what is not committed yet.
