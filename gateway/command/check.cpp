@@ -15,9 +15,17 @@ namespace sluice::command {
 
 namespace {
 
-bool is_wanted(const config::Destination& destination, const CheckOptions& options) {
-  return options.destinations.empty() ||
-         std::ranges::find(options.destinations, destination.name) != options.destinations.end();
+// Named, or a member of a group that is.
+bool is_wanted(const std::string& destination, const config::Config& config,
+               const CheckOptions& options) {
+  const auto is_named = [&](const std::string& name) {
+    return std::ranges::find(options.destinations, name) != options.destinations.end();
+  };
+  return options.destinations.empty() || is_named(destination) ||
+         std::ranges::any_of(config.groups, [&](const config::Group& group) {
+           return is_named(group.name) &&
+                  std::ranges::find(group.destinations, destination) != group.destinations.end();
+         });
 }
 
 // One after the other: two names may lead to one PACS. Each is told as soon as it is known.
@@ -28,7 +36,7 @@ int try_destinations(const config::Config& config, const CheckOptions& options,
   int exit_code = kOk;
   told = nlohmann::json::array();
   for (const config::Destination& destination : config.destinations) {
-    if (!is_wanted(destination, options)) continue;
+    if (!is_wanted(destination.name, config, options)) continue;
     const Trial trial = try_destination(destination);
     if (!trial.problem.empty()) exit_code = kFailed;
     if (options.json) {

@@ -87,7 +87,7 @@ Result<void> clear_fault(const std::string& data_dir, const std::string& who,
 }
 
 int fault_show(const std::string& config_file, bool json) {
-  const auto config = load_config_or_print(config_file);
+  const auto config = load_places_or_print(config_file);
   if (!config) return kMistakes;
   const auto fault = read_fault(config->gateway.data_dir);
   if (json) {
@@ -101,7 +101,7 @@ int fault_show(const std::string& config_file, bool json) {
 }
 
 int fault_clear(const std::string& config_file, const std::string& reason, bool json) {
-  const auto config = load_config_or_print(config_file);
+  const auto config = load_places_or_print(config_file);
   if (!config) return kMistakes;
   const auto fault = read_fault(config->gateway.data_dir);
   if (fault) {

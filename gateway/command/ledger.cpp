@@ -12,7 +12,7 @@
 namespace sluice::command {
 
 int ledger_lookup(const std::string& config_file, const std::string& uid, bool json) {
-  const auto config = load_config_or_print(config_file);
+  const auto config = load_places_or_print(config_file);
   if (!config) return kMistakes;
   if (!std::filesystem::exists(ledger_file(*config))) {
     return fail(ledger_file(*config) + ": no ledger here; data_dir is " + config->gateway.data_dir);

@@ -46,10 +46,10 @@ json counts_json(const std::vector<Queue::Count>& counts) {
 }
 
 void print(const Listed& listed, const std::vector<Queue::Count>& counts,
-           const config::Gateway& gateway, std::size_t limit) {
+           const config::Config& config, std::size_t limit) {
   const Time now = system_clock::now();
   for (const QueueEntry& entry : listed.entries) {
-    std::cout << to_line(entry, gateway, now) << '\n';
+    std::cout << to_line(entry, config, now) << '\n';
   }
   for (const Rejection& rejection : listed.rejections) std::cout << to_line(rejection, now) << '\n';
   if (listed.entries.size() == limit || listed.rejections.size() == limit) {
@@ -79,13 +79,13 @@ int queue_list(const std::string& config_file, const QueueOptions& options) {
   const auto counts = open.queue->counts();
   if (!counts) return fail(counts.error().message);
   if (!options.json) {
-    print(*listed, *counts, open.config.gateway, options.filter.limit);
+    print(*listed, *counts, open.config, options.filter.limit);
     return kOk;
   }
   const Time now = system_clock::now();
   json deliveries = json::array();
   for (const QueueEntry& entry : listed->entries) {
-    deliveries.push_back(to_json(entry, open.config.gateway, now));
+    deliveries.push_back(to_json(entry, open.config, now));
   }
   json rejections = json::array();
   for (const Rejection& rejection : listed->rejections) {
@@ -107,7 +107,7 @@ int queue_show(const std::string& config_file, const QueueOptions& options) {
   const Time now = system_clock::now();
   json list = json::array();
   for (const QueueEntry& entry : listed->entries) {
-    list.push_back(to_json(entry, open.config.gateway, now));
+    list.push_back(to_json(entry, open.config, now));
   }
   for (const Rejection& rejection : listed->rejections) list.push_back(to_json(rejection, now));
   if (options.json) {

@@ -1,9 +1,11 @@
 #include "gateway/command/queue_text.h"
 
+#include <algorithm>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "gateway/base/log.h"
 #include "gateway/command/command.h"
@@ -33,6 +35,18 @@ std::string line(const std::string& id, std::string_view state, const std::strin
   return text.str();
 }
 
+// "night: 22:00 to 06:00 Europe/Berlin"; "" when it may be sent to now.
+std::string closed_schedule(const std::string& name, const config::Config& config, Time now) {
+  const auto found = std::ranges::find(config.destinations, name, &config::Destination::name);
+  if (found == config.destinations.end()) return "";
+  std::string windows;
+  for (const config::TimeWindow& window : found->schedule) {
+    if (window.contains(now)) return "";
+    windows += (windows.empty() ? "" : ", ") + window.text();
+  }
+  return windows.empty() ? "" : name + ": " + windows;
+}
+
 std::string with_status(const std::string& status, const std::string& reason) {
   return status.empty() ? reason : status + " " + reason;
 }
@@ -41,7 +55,7 @@ std::string with_status(const std::string& status, const std::string& reason) {
 
 OpenQueue open_queue(const std::string& config_file) {
   OpenQueue opened;
-  auto config = load_config_or_print(config_file);
+  auto config = load_places_or_print(config_file);
   opened.exit_code = kMistakes;
   if (!config) return opened;
   opened.config = std::move(*config);
@@ -56,7 +70,23 @@ OpenQueue open_queue(const std::string& config_file) {
   return opened;
 }
 
-std::string advice(const QueueEntry& entry) {
+std::string wait_for_schedule(const QueueEntry& entry, const config::Config& config, Time now) {
+  const DeliveryState state = entry.delivery.state;
+  if (state != DeliveryState::ready && state != DeliveryState::deferred) return "";
+  std::vector<std::string> names = {entry.delivery.destination};
+  const auto group = std::ranges::find(config.groups, names.front(), &config::Group::name);
+  if (group != config.groups.end()) names = group->destinations;
+  std::string closed;
+  for (const std::string& name : names) {
+    const std::string one = closed_schedule(name, config, now);
+    if (one.empty()) return "";
+    closed += (closed.empty() ? "" : "; ") + one;
+  }
+  return "waits for the schedule of " + closed;
+}
+
+std::string advice(const QueueEntry& entry, const config::Config& config, Time now) {
+  if (std::string wait = wait_for_schedule(entry, config, now); !wait.empty()) return wait;
   const std::string& first = entry.instance.other_bytes_of;
   switch (entry.delivery.state) {
     case DeliveryState::held:
@@ -82,7 +112,7 @@ std::string advice(const QueueEntry& entry) {
   }
 }
 
-json to_json(const QueueEntry& entry, const config::Gateway& gateway, Time now) {
+json to_json(const QueueEntry& entry, const config::Config& config, Time now) {
   const InstanceRow& instance = entry.instance;
   const DeliveryRow& delivery = entry.delivery;
   json made = {{"id", instance.id},
@@ -96,8 +126,8 @@ json to_json(const QueueEntry& entry, const config::Gateway& gateway, Time now) 
                {"received_at", time_text(instance.received_at)},
                {"updated_at", time_text(delivery.updated_at)},
                {"age_seconds", age_seconds(now, instance.received_at)},
-               {"overdue", is_overdue(entry, gateway, now)},
-               {"advice", advice(entry)},
+               {"overdue", is_overdue(entry, config.gateway, now)},
+               {"advice", advice(entry, config, now)},
                {"calling_ae_title", log::escape(instance.calling_ae_title)},
                {"called_ae_title", log::escape(instance.called_ae_title)},
                {"peer_address", instance.peer_address},
@@ -143,12 +173,13 @@ json to_json(const Rejection& rejection, Time now) {
           {"bytes", rejection.data_set_length}};
 }
 
-std::string to_line(const QueueEntry& entry, const config::Gateway& gateway, Time now) {
+std::string to_line(const QueueEntry& entry, const config::Config& config, Time now) {
   const DeliveryRow& delivery = entry.delivery;
-  return line(
-      entry.instance.id, to_string(delivery.state), delivery.destination,
-      age_text(now - entry.instance.received_at) + (is_overdue(entry, gateway, now) ? "!" : ""),
-      with_status(delivery.status, delivery.reason));
+  const std::string reason = with_status(delivery.status, delivery.reason);
+  return line(entry.instance.id, to_string(delivery.state), delivery.destination,
+              age_text(now - entry.instance.received_at) +
+                  (is_overdue(entry, config.gateway, now) ? "!" : ""),
+              reason.empty() ? wait_for_schedule(entry, config, now) : reason);
 }
 
 std::string to_line(const Rejection& rejection, Time now) {

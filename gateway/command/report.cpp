@@ -91,7 +91,7 @@ void print_table(const json& suspects) {
 }  // namespace
 
 int report_series(const std::string& config_file, std::chrono::milliseconds since, bool as_json) {
-  const auto config = load_config_or_print(config_file);
+  const auto config = load_places_or_print(config_file);
   if (!config) return kMistakes;
   if (!std::filesystem::exists(ledger_file(*config))) {
     return fail(ledger_file(*config) + ": no ledger here; data_dir is " + config->gateway.data_dir);

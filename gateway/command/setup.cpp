@@ -25,6 +25,14 @@ void check_transfer_syntaxes(const config::Config& config, config::Mistakes& mis
   }
 }
 
+// Without the tables of filters, conditions and tests, which refer to mistakes that end before it.
+config::Config without_tables(config::Config config) {
+  config.filters.clear();
+  config.tests.clear();
+  for (config::Route& route : config.routes) route.when.reset();
+  return config;
+}
+
 }  // namespace
 
 Setup load(const std::string& config_file, const std::string& site_key,
@@ -53,12 +61,15 @@ std::optional<Setup> load_or_print(const std::string& config_file, const std::st
 std::optional<config::Config> load_config_or_print(const std::string& config_file) {
   auto setup = load_or_print(config_file, "");
   if (!setup) return std::nullopt;
-  // Without the tables of filters, conditions and tests, which refer to the mistakes that end
-  // here.
-  setup->config.filters.clear();
-  setup->config.tests.clear();
-  for (config::Route& route : setup->config.routes) route.when.reset();
-  return std::move(setup->config);
+  return without_tables(std::move(setup->config));
+}
+
+std::optional<config::Config> load_places_or_print(const std::string& config_file) {
+  config::Mistakes mistakes(config_file);
+  config::Config config = config::load(config_file, mistakes);
+  if (mistakes.empty()) return without_tables(std::move(config));
+  std::cerr << mistakes.text();
+  return std::nullopt;
 }
 
 std::string spool_folder(const config::Config& config) {
@@ -86,7 +97,7 @@ bool are_destinations(const config::Config& config, const std::vector<std::strin
   const std::vector<std::string> known = names_of_destinations(config);
   for (const std::string& name : names) {
     if (std::ranges::find(known, name) != known.end()) continue;
-    std::cerr << "sluice: no destination is called '" << log::escape(name) << "'"
+    std::cerr << "sluice: no destination or group is called '" << log::escape(name) << "'"
               << config::suggestion(name, known) << '\n';
     return false;
   }

@@ -22,18 +22,22 @@ namespace sluice::command {
 [[nodiscard]] std::optional<Setup> load_or_print(const std::string& config_file,
                                                  const std::string& site_key);
 
-// Reads the configuration only, for commands that need no more than data_dir.
+// The same, for commands that need no more of it than the configuration.
 [[nodiscard]] std::optional<config::Config> load_config_or_print(const std::string& config_file);
+
+// Reads the configuration without building the filters: what a person looks at or decides must
+// not wait until the options, conditions and files of filters are mended.
+[[nodiscard]] std::optional<config::Config> load_places_or_print(const std::string& config_file);
 
 [[nodiscard]] std::string spool_folder(const config::Config& config);
 [[nodiscard]] std::string queue_file(const config::Config& config);
 [[nodiscard]] std::string ledger_file(const config::Config& config);
 [[nodiscard]] std::string audit_file(const config::Config& config);
 
-// What a route may name: destinations and groups.
+// Of destinations and groups: what a route may lead to.
 [[nodiscard]] std::vector<std::string> names_of_destinations(const config::Config& config);
 
-// False after a message: a destination or group that the configuration does not have.
+// False after a message: what the configuration has neither as a destination nor as a group.
 [[nodiscard]] bool are_destinations(const config::Config& config,
                                     const std::vector<std::string>& names);
 

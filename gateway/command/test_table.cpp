@@ -11,6 +11,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/command/made_image.h"
+#include "gateway/command/setup.h"
 #include "gateway/config/nearest.h"
 
 namespace sluice::command {
@@ -75,8 +76,7 @@ void read_sender(Table& table, ConfigurationTest& test, const config::Config& co
 void read_places(Table& table, ConfigurationTest& test, const config::Config& config) {
   std::vector<std::string> routes;
   for (const config::Route& each : config.routes) routes.push_back(each.name);
-  std::vector<std::string> destinations;
-  for (const config::Destination& each : config.destinations) destinations.push_back(each.name);
+  const std::vector<std::string> destinations = names_of_destinations(config);
   test.routes = read_sorted(table, "routes");
   for (const std::string& name : test.routes.value_or(std::vector<std::string>{})) {
     check_name(table, "routes", name, "route", routes);

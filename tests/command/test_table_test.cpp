@@ -67,6 +67,15 @@ TEST_F(TestTable, HasTheDefaultsOfExplain) {
   EXPECT_FALSE(tests[0].routes || tests[0].destinations || tests[0].labels || tests[0].values);
 }
 
+TEST_F(TestTable, KnowsAGroupAsADestination) {
+  read(
+      "[[destination]]\nname = \"pacs2\"\naddress = \"dicom://PACS@127.0.0.1:105\"\n"
+      "[[group]]\nname = \"any\"\ndestinations = [\"pacs\", \"pacs2\"]\n"
+      "[[route]]\ndestinations = [\"any\"]\n"
+      "[[test]]\nattributes = {}\ndestinations = [\"any\", \"pacs\"]\n");
+  EXPECT_EQ(setup_.mistakes->text(), "");
+}
+
 TEST_F(TestTable, KnowsTimesWithAnOffset) {
   const auto at = [&](const std::string& text) {
     const auto& tests =

@@ -19,6 +19,10 @@ struct CookbookStep {
   // "" is absent or empty. COPY is any value, and what COPY stands for where it is sent later.
   std::map<std::string, std::map<std::string, std::string>> delivered = {};
   std::string acknowledge = "safe";
+  // What is particular about destinations then, all of it: "waits" for its schedule, "paced",
+  // "given up" where it is not required; of a group "pacs, else standby", or "archive1 or
+  // archive2" where it is balanced.
+  std::map<std::string, std::string> particular = {};
 };
 
 struct CookbookRecipe {

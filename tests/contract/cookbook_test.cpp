@@ -103,6 +103,30 @@ std::string name_of_acknowledge(config::Acknowledge acknowledge) {
   return acknowledge == config::Acknowledge::stored ? "stored" : "safe";
 }
 
+void add_word(std::string& words, const std::string& word, const std::string& between) {
+  words += (words.empty() ? "" : between) + word;
+}
+
+// As CookbookStep has it.
+std::map<std::string, std::string> particulars(const config::Config& config, Time now) {
+  std::map<std::string, std::string> found;
+  for (const config::Destination& each : config.destinations) {
+    const auto& windows = each.schedule;
+    const auto is_open = [&](const config::TimeWindow& window) { return window.contains(now); };
+    std::string words;
+    if (!windows.empty() && std::ranges::none_of(windows, is_open)) add_word(words, "waits", ", ");
+    if (each.max_rate > 0 || each.max_bandwidth > 0) add_word(words, "paced", ", ");
+    if (!each.required) add_word(words, "given up", ", ");
+    if (!words.empty()) found[each.name] = words;
+  }
+  for (const config::Group& each : config.groups) {
+    for (const std::string& member : each.destinations) {
+      add_word(found[each.name], member, each.is_balanced ? " or " : ", else ");
+    }
+  }
+  return found;
+}
+
 class Cookbook : public testing::TestWithParam<CookbookRecipe> {
  protected:
   // A lookup names its file from the top of the sources.
@@ -157,6 +181,7 @@ class Cookbook : public testing::TestWithParam<CookbookRecipe> {
     ASSERT_TRUE(decision) << decision.error().message;
     EXPECT_EQ(verdict_of(*decision, config_.gateway.unrouted), step.verdict);
     EXPECT_EQ(name_of_acknowledge(decision->acknowledge()), step.acknowledge);
+    EXPECT_EQ(particulars(config_, sent.provenance.received_at), step.particular);
     std::set<std::string> destinations;
     for (const RouteDecision& route : decision->routes) {
       for (const std::string& destination : route.destinations) {

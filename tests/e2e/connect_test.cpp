@@ -196,6 +196,15 @@ TEST_F(Connect, TellsOfADeadDestinationBesideOneThatLives) {
   EXPECT_EQ(named.exit_code, 4);
   ASSERT_THAT(named.json().at("destinations"), SizeIs(2));
   EXPECT_EQ(named.json().at("destinations").at(0).at("works"), false);
+  const std::vector<Target> grouped = {
+      both[0],
+      both[1],
+      {"third", both[1].address,
+       "[[group]]\nname = \"archive\"\ndestinations = [\"alive\", \"third\"]"}};
+  const Finished members = check(grouped, {"--destination", "archive", "--json"});
+  EXPECT_EQ(members.exit_code, 0) << members.out;
+  EXPECT_THAT(members.json().at("destinations"), SizeIs(2));
+
   const Finished unknown = check(both, {"--destination", "aliev"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, HasSubstr("did you mean 'alive'"));

@@ -115,6 +115,46 @@ TEST_F(Quarantine, NeedsAFilterAndAKnownInstance) {
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
 }
 
+TEST_F(Quarantine, IsDecidedOnWhileTheFileOfAFilterIsGone) {
+  gateway_.configure(quarantine_routing(pacs_, "MR") +
+                     "[[filter]]\nname = \"orders\"\ntype = \"lookup\"\nfile = \"" +
+                     folder_.path("gone.csv") +
+                     "\"\nkey = { PatientID = \"id\" }\nset = { StudyID = \"study\" }\n");
+  EXPECT_EQ(gateway_.run({"explain", fixture("CT_small.dcm")}).exit_code, 1);
+  EXPECT_THAT(deliveries(), SizeIs(1));
+  EXPECT_EQ(shown().at("id"), id_);
+  EXPECT_EQ(gateway_.run({"queue", "discard", id_, "--reason", "x"}).exit_code, 0);
+  EXPECT_THAT(deliveries(), IsEmpty());
+  EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
+}
+
+TEST(Unrouted, IsReleasedToAGroup) {
+  const TemporaryFolder folder;
+  StorescpProcess pacs(folder.path("pacs"));
+  pacs.start();
+  GatewayProcess gateway(
+      folder.path("gateway"),
+      quarantine_routing(pacs, "MR") + "[[destination]]\nname = \"second\"\naddress = \"" +
+          pacs.address() +
+          "\"\n[[group]]\nname = \"archive\"\ndestinations = [\"pacs\", \"second\"]\n");
+  gateway.start();
+  ASSERT_TRUE(send_images(gateway.port(), {fixture("CT_small.dcm")}));
+  const auto listed = gateway.run({"queue", "list", "--json"}).json().at("deliveries");
+  ASSERT_THAT(listed, SizeIs(1));
+  const auto release = [&](const std::string& destination) {
+    return gateway.run({"queue", "release", listed.at(0).at("id").get<std::string>(), "--reason",
+                        "x", "--destination", destination});
+  };
+  const Finished misspelt = release("archvie");
+  EXPECT_EQ(misspelt.exit_code, 2);
+  EXPECT_THAT(misspelt.err, HasSubstr("archive"));
+  const Finished released = release("archive");
+  EXPECT_EQ(released.exit_code, 0) << released.err;
+  EXPECT_TRUE(gateway.wait_for_counts({{"delivered", 1}}, "archive")) << gateway.log();
+  EXPECT_THAT(pacs.files(), SizeIs(1));
+  EXPECT_EQ(gateway.stop(), 0) << gateway.log();
+}
+
 TEST(Unrouted, IsRejectedOrDroppedWhenConfiguredSo) {
   const TemporaryFolder folder;
   const StorescpProcess pacs(folder.path("pacs"));

@@ -331,6 +331,28 @@ TEST_F(Lookup, TakesAChangedFileWithoutARestartAndKeepsWhatWasGiven) {
   EXPECT_EQ(accession(system_clock::now()), "B1");
 }
 
+TEST_F(Lookup, RemembersThatAKeyWasMissingUnlessItsNameIsAnother) {
+  using std::chrono::system_clock;
+  make("missing = \"quarantine\"");
+  const DataSet data = lookup_image({.id = "P7"});
+  const auto header = header_of(data.bytes());
+  Provenance provenance = provenance_for(header);
+  const auto passes = [&](system_clock::time_point received_at) {
+    provenance.received_at = received_at;
+    Instance instance(provenance, header);
+    const auto verdict = filter_->apply(instance, *ledger_);
+    return verdict && std::holds_alternative<Pass>(*verdict);
+  };
+  const auto first = system_clock::now();
+  EXPECT_FALSE(passes(first));
+  put("patient_id,scanner,accession,referrer\nP7,CT1,A7,\n");
+  make("missing = \"quarantine\"");  // as after a restart
+  EXPECT_FALSE(passes(first)) << "a retry";
+  EXPECT_TRUE(passes(system_clock::now())) << "sent again";
+  filter_ = make_filter("lookup", options("missing = \"quarantine\""), "lookup2");
+  EXPECT_TRUE(passes(first)) << "under another name";
+}
+
 class LookupInADatabase : public Lookup {
  protected:
   void SetUp() override {
