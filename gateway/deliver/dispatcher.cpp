@@ -41,6 +41,11 @@ struct Members {
     }
     return lanes.front();
   }
+  // Whether choose() would find one that is; takes nobody's turn.
+  [[nodiscard]] bool is_prompt() {
+    if (!is_balanced) return choose()->is_prompt();
+    return std::ranges::any_of(lanes, [](const auto& lane) { return lane->is_prompt(); });
+  }
 };
 using MembersByName = std::map<std::string, std::shared_ptr<Members>, std::less<>>;
 
@@ -158,6 +163,10 @@ class Dispatcher::State {
   [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view name) const {
     const auto members = members_called(name);
     return members ? members->choose() : nullptr;
+  }
+  [[nodiscard]] bool is_prompt(std::string_view name) const {
+    const auto members = members_called(name);
+    return members && members->is_prompt();
   }
 
   bool stop(steady_clock::time_point deadline) {
@@ -311,6 +320,10 @@ void Dispatcher::keep_house() {
 
 std::shared_ptr<Lane> Dispatcher::lane(std::string_view destination) const {
   return state_->lane(destination);
+}
+
+bool Dispatcher::is_prompt(std::string_view destination) const {
+  return state_->is_prompt(destination);
 }
 
 }  // namespace sluice

@@ -60,9 +60,12 @@ class Dispatcher {
   // under a configuration from before.
   void keep_house();
 
-  // For what is relayed or passed on; also one that is gone, while an association runs that
-  // began with it. nullptr: no such destination. Any thread.
+  // For what is relayed or passed on: of a group one, in turn where it is balanced; also one that
+  // is gone, while an association runs that began with it. nullptr: no such destination. Any
+  // thread.
   [[nodiscard]] std::shared_ptr<Lane> lane(std::string_view destination) const;
+  // Whether lane() would be prompt. Any thread.
+  [[nodiscard]] bool is_prompt(std::string_view destination) const;
 
  private:
   class State;

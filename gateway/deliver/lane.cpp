@@ -212,7 +212,9 @@ void Lane::send_or_postpone(Sender& sender, const QueueEntry& entry) {
 
 void Lane::send(Sender& sender, const QueueEntry& entry) {
   if (is_too_old(entry)) {
-    record(entry, {AttemptResult::postponed, "", "too old"});
+    const std::string& last = entry.delivery.reason;
+    record(entry,
+           {AttemptResult::postponed, "", last.empty() ? "too old" : "too old, at last: " + last});
     return;
   }
   const Verdicts verdicts =
@@ -290,7 +292,11 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
       outcome.state = DeliveryState::delivered;
       break;
     case AttemptResult::hold:
-      outcome.state = DeliveryState::held;
+      if (attempt.is_misconfigured && is_of_group(entry)) {
+        outcome.retry_after = back_off_together();  // another may take us
+      } else {
+        outcome.state = DeliveryState::held;
+      }
       break;
     case AttemptResult::not_now:
     case AttemptResult::unanswered:

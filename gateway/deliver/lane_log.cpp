@@ -56,7 +56,7 @@ void log_undelivered(const Outcome& outcome, const std::string& destination) {
 
 void log_configuration_alarm(const Outcome& outcome, const config::Destination& destination) {
   count("sluice_configuration_alarms_total", {{"destination", destination.name}});
-  log::error("a destination does not take us: all that is sent there is held",
+  log::error("a destination does not take us: what is sent to it alone is held",
              {{"destination", destination.name},
               {"called_ae_title", destination.called_ae_title},
               {"host", destination.host},

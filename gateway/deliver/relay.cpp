@@ -23,34 +23,26 @@ DeliveryState row_state(AttemptResult result) {
 
 }  // namespace
 
-std::optional<Relay::Lanes> Relay::prompt_lanes(const Dispatcher& dispatcher,
-                                                const std::vector<std::string>& destinations,
-                                                std::chrono::milliseconds patience) {
-  if (patience.count() == 0) return std::nullopt;
-  Lanes lanes;
-  for (const std::string& destination : destinations) {
-    lanes.push_back(dispatcher.lane(destination));
-    if (lanes.back() == nullptr || !lanes.back()->is_prompt()) return std::nullopt;
-  }
-  return lanes;
-}
-
 bool Relay::is_possible(const Dispatcher& dispatcher, const std::vector<std::string>& destinations,
                         std::chrono::milliseconds patience) {
-  return prompt_lanes(dispatcher, destinations, patience).has_value();
+  return patience.count() != 0 &&
+         std::ranges::all_of(destinations, [&](const std::string& destination) {
+           return dispatcher.is_prompt(destination);
+         });
 }
 
 std::optional<Relay> Relay::begin(const Dispatcher& dispatcher,
                                   const std::vector<DeliveryRow>& deliveries,
                                   std::chrono::milliseconds patience) {
-  std::vector<std::string> destinations;
+  if (patience.count() == 0) return std::nullopt;
+  Lanes lanes;
+  lanes.reserve(deliveries.size());
   for (const DeliveryRow& delivery : deliveries) {
     if (delivery.state != DeliveryState::ready) return std::nullopt;
-    destinations.push_back(delivery.destination);
+    lanes.push_back(dispatcher.lane(delivery.destination));
+    if (lanes.back() == nullptr || !lanes.back()->is_prompt()) return std::nullopt;
   }
-  auto lanes = prompt_lanes(dispatcher, destinations, patience);
-  if (!lanes) return std::nullopt;
-  return Relay(std::move(*lanes), deliveries, patience);
+  return Relay(std::move(lanes), deliveries, patience);
 }
 
 void Relay::send(const InstanceRow& instance, const dicom::Header& header,

@@ -58,9 +58,6 @@ class Relay {
   using Lanes = std::vector<std::shared_ptr<Lane>>;
   Relay(Lanes lanes, std::vector<DeliveryRow> deliveries, std::chrono::milliseconds patience)
       : lanes_(std::move(lanes)), deliveries_(std::move(deliveries)), patience_(patience) {}
-  [[nodiscard]] static std::optional<Lanes> prompt_lanes(
-      const Dispatcher& dispatcher, const std::vector<std::string>& destinations,
-      std::chrono::milliseconds patience);
 
   struct Sent {
     std::size_t delivery;  // of deliveries_

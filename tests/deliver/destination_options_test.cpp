@@ -1,4 +1,5 @@
 // What a destination may ask for: when, how fast, for how long, by which filters.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/deliver/dispatching.h"
@@ -69,6 +70,15 @@ TEST(DestinationOptions, GivesUpWhatIsNotRequiredAfterItsTimeWithoutTrying) {
   const auto dispatcher = dispatch(one.parts);
   EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::discarded));
   EXPECT_TRUE(one.pacs.stored().empty());
+}
+
+TEST(DestinationOptions, GivesUpWithWhatKeptItWaiting) {
+  OnePacs one({}, "required = false\ngive_up_after = \"200ms\"\n");
+  one.pacs.greet(Greeting::reject_transient);
+  const std::string id = one.receive("1.2.3");
+  const auto dispatcher = dispatch(one.parts);
+  EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::discarded));
+  EXPECT_THAT(one.parts.delivery(id, "pacs").reason, ::testing::HasSubstr("rejected"));
 }
 
 TEST(DestinationOptions, RunsTheFiltersOfADestinationBehindThoseOfTheRoute) {

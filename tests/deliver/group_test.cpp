@@ -52,6 +52,17 @@ TEST(Group, SendsToTheNextOfAGroupWhileTheFirstIsAway) {
   EXPECT_EQ(parts.delivery(ids[0], "both").reason, "by b");
 }
 
+TEST(Group, SendsToTheNextWhileTheFirstDoesNotTakeUs) {
+  GroupOfTwo group("failover");
+  group.a.greet(Greeting::reject_permanent);
+  const auto ids = group.parts.receive_many(20, {"both"});
+  const auto dispatcher = dispatch(group.parts);
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(group.parts.wait_for(id, "both", DeliveryState::delivered));
+  }
+  EXPECT_EQ(group.b.stored().size(), 20U);
+}
+
 TEST(Group, ReturnsToTheFirstOnceItTakesAgain) {
   GroupOfTwo group("failover");
   group.is_full = true;

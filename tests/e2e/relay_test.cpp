@@ -190,6 +190,36 @@ TEST_F(Relay, WaitsForAllDestinationsTogether) {
   EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
 }
 
+TEST_F(Relay, TakesTurnsInABalancedGroupAlsoWithOneSender) {
+  ScriptedPacs second;
+  const auto destination = [](const char* name, const ScriptedPacs& pacs) {
+    return "[[destination]]\nname = \"" + std::string(name) +
+           "\"\naddress = \"dicom://PACS@127.0.0.1:" + std::to_string(pacs.port()) + "\"\n";
+  };
+  gateway_.configure(destination("first", pacs_) + destination("second", second) +
+                     "[[group]]\nname = \"both\"\nmode = \"balance\"\n"
+                     "destinations = [\"first\", \"second\"]\n"
+                     "[[route]]\ndestinations = [\"both\"]\n");
+  gateway_.start();
+  // Relayed by both: each has an association by then.
+  std::uint64_t next = 0;
+  EXPECT_TRUE(wait_until(
+      [&] {
+        EXPECT_THAT(send(next++, 1), Each(kSuccess));
+        return !pacs_.stored().empty() && !second.stored().empty() &&
+               acknowledged_by("destination") > 1;
+      },
+      kDeadline))
+      << gateway_.log();
+  const std::size_t before = second.stored().size();
+  EXPECT_THAT(send(next, 100), Each(kSuccess));
+  EXPECT_TRUE(gateway_.wait_for_empty_spool());
+  EXPECT_GE(second.stored().size() - before, 20U);
+  EXPECT_LE(second.stored().size() - before, 80U);
+  EXPECT_EQ(pacs_.stored().size() + second.stored().size(), next + 100);
+  EXPECT_EQ(gateway_.stop(), 0) << gateway_.log();
+}
+
 TEST_F(Relay, WaitsForTheDiskWhereARouteSaysSo) {
   start("acknowledge = \"stored\"\n");
   EXPECT_THAT(send(0, 20), Each(kSuccess));
