@@ -19,6 +19,7 @@ struct CookbookStep {
   // "" is absent or empty. COPY is any value, and what COPY stands for where it is sent later.
   std::map<std::string, std::map<std::string, std::string>> delivered = {};
   std::string acknowledge = "safe";
+  std::string priority = "medium";  // of all deliveries
 };
 
 struct CookbookRecipe {
