@@ -76,6 +76,7 @@ json route_json(const RouteDecision& route) {
   made["changes"] = std::move(changes);
   made["bytes"] = bytes_json(route.pieces);
   made["destinations"] = route.destinations;
+  made["priority"] = config::to_string(route.priority);
   return made;
 }
 
@@ -122,6 +123,8 @@ void print_route(const json& route) {
   for (const json& destination : route["destinations"]) {
     std::cout << " -> " << destination.get<std::string>();
   }
+  const std::string priority = text(route, "priority");
+  if (priority != "medium") std::cout << " (" << priority << " priority)";
   std::cout << '\n';
   for (const json& change : route["changes"]) {
     std::cout << "    " << text(change, "filter") << ": " << text(change, "attribute") << " ("

@@ -51,6 +51,15 @@ std::string with_status(const std::string& status, const std::string& reason) {
   return status.empty() ? reason : status + " " + reason;
 }
 
+// Told where it is not as usual: "(high priority) A700 out of resources".
+std::string with_priority(config::Priority priority, const std::string& text) {
+  if (priority == config::Priority::medium) return text;
+  std::string told = "(";
+  told.append(config::to_string(priority)).append(" priority)");
+  if (!text.empty()) told.append(" ").append(text);
+  return told;
+}
+
 }  // namespace
 
 OpenQueue open_queue(const std::string& config_file) {
@@ -119,6 +128,7 @@ json to_json(const QueueEntry& entry, const config::Config& config, Time now) {
                {"state", to_string(delivery.state)},
                {"route", delivery.route},
                {"destination", delivery.destination},
+               {"priority", config::to_string(delivery.priority)},
                {"reason", log::escape(delivery.reason)},
                {"status", delivery.status},
                {"attempts", delivery.attempts},
@@ -179,7 +189,8 @@ std::string to_line(const QueueEntry& entry, const config::Config& config, Time 
   return line(entry.instance.id, to_string(delivery.state), delivery.destination,
               age_text(now - entry.instance.received_at) +
                   (is_overdue(entry, config.gateway, now) ? "!" : ""),
-              reason.empty() ? wait_for_schedule(entry, config, now) : reason);
+              with_priority(delivery.priority,
+                            reason.empty() ? wait_for_schedule(entry, config, now) : reason));
 }
 
 std::string to_line(const Rejection& rejection, Time now) {

@@ -34,7 +34,8 @@ struct OpenQueue {
                                      Time now);
 [[nodiscard]] nlohmann::json to_json(const Rejection& rejection, Time now);
 
-// A line for a person: id, state, destination, age ("!" when it is overdue), reason.
+// A line for a person: id, state, destination, age ("!" when it is overdue), priority if it
+// is not medium, reason.
 [[nodiscard]] std::string to_line(const QueueEntry& entry, const config::Config& config, Time now);
 [[nodiscard]] std::string to_line(const Rejection& rejection, Time now);
 

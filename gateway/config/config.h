@@ -12,6 +12,7 @@
 
 #include "gateway/base/log.h"
 #include "gateway/config/network.h"
+#include "gateway/config/priority.h"
 #include "gateway/config/table.h"
 #include "gateway/config/time_window.h"
 
@@ -158,8 +159,9 @@ struct Route {
   std::vector<std::string> destinations;  // empty: for what its filters say
   bool final = false;
   Acknowledge acknowledge = Acknowledge::safe;
-  int line = 0;          // where it begins
-  int filters_line = 0;  // where `filters` stands
+  Priority priority = Priority::medium;  // of its deliveries
+  int line = 0;                          // where it begins
+  int filters_line = 0;                  // where `filters` stands
 };
 
 // A collector of audit messages.

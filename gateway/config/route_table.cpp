@@ -37,6 +37,12 @@ Acknowledge read_acknowledge(Table& table, const Route& route) {
   return chosen;
 }
 
+Priority read_priority(Table& table) {
+  const std::map<std::string, Priority> all{
+      {"high", Priority::high}, {"medium", Priority::medium}, {"low", Priority::low}};
+  return all.at(table.choice("priority", "medium", {"high", "medium", "low"}));
+}
+
 Route read_route(Table& table, Names& names, int number, const std::vector<std::string>& known,
                  const Mistakes& mistakes) {
   Route route;
@@ -56,6 +62,7 @@ Route read_route(Table& table, Names& names, int number, const std::vector<std::
   check_destinations(table, route, known);
   route.final = table.boolean("final", route.final);
   route.acknowledge = read_acknowledge(table, route);
+  route.priority = read_priority(table);
   table.finish();
   return route;
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -9,6 +11,16 @@
 #include "gateway/queue/queue.h"
 
 namespace sluice {
+
+[[nodiscard]] inline bool is_more_urgent(const QueueEntry& one, const QueueEntry& other) {
+  return one.delivery.priority < other.delivery.priority;
+}
+
+// Behind those that are as urgent.
+inline void insert_by_priority(std::deque<QueueEntry>& entries, QueueEntry entry) {
+  const auto place = std::ranges::upper_bound(entries, entry, is_more_urgent);
+  entries.insert(place, std::move(entry));
+}
 
 // Deliveries that are `sending`. Those that were not tried when it ends, by an
 // exception too, are ready again.
@@ -34,6 +46,12 @@ class Claimed {
     return next_ < entries_.size() ? &entries_[next_] : nullptr;
   }
   void next_is_tried() { ++next_; }
+  // There is a next one, and nothing more urgent waits that is to be claimed before it.
+  [[nodiscard]] bool may_go_on() const {
+    const QueueEntry* const entry = next();
+    return entry != nullptr &&
+           !queue_.has_more_urgent(entry->delivery.destination, entry->delivery.priority);
+  }
 
  private:
   Queue& queue_;

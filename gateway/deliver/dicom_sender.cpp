@@ -241,8 +241,9 @@ class DicomSender : public Sender {
     const Identifiers& identifiers = payload.identifiers();
     WatchedSource source(payload);
     begun_ = steady_clock::now();
-    const auto sent = association_->send(context_id, identifiers.sop_class_uid,
-                                         identifiers.sop_instance_uid, source, until);
+    const auto sent =
+        association_->send(context_id, identifiers.sop_class_uid, identifiers.sop_instance_uid,
+                           source, until, identifiers.priority);
     if (sent) return std::nullopt;
     if (steady_clock::now() < until) return broken(sent.error(), source.error());
     forget();

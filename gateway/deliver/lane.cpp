@@ -11,7 +11,6 @@
 #include "gateway/base/log.h"
 #include "gateway/deliver/audited_sender.h"
 #include "gateway/deliver/back_off.h"
-#include "gateway/deliver/claimed.h"
 #include "gateway/deliver/lane_log.h"
 
 namespace sluice {
@@ -194,7 +193,7 @@ void Lane::send_all(std::vector<QueueEntry> entries) {
   while (!sender && !is_stopping()) sender = senders_.take(steady_clock::now() + kPause);
   if (!sender) return;
   sender->prepare(claimed.entries());
-  while (claimed.next() != nullptr && wait_for_turn(*claimed.next())) {
+  while (claimed.may_go_on() && !is_overtaken(*claimed.next()) && wait_for_turn(*claimed.next())) {
     send_or_postpone(*sender, *claimed.next());
     claimed.next_is_tried();
   }
@@ -281,6 +280,7 @@ Outcome Lane::outcome_of(const QueueEntry& entry, const Attempt& attempt) {
   outcome.instance_id = entry.instance.id;
   outcome.destination = entry.delivery.destination;
   outcome.route = entry.delivery.route;
+  outcome.priority = entry.delivery.priority;
   outcome.reason = attempt.reason;
   outcome.status = attempt.status;
   outcome.is_damaged = attempt.is_damaged;

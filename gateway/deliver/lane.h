@@ -37,6 +37,7 @@
 
 #include "gateway/audit/recorder.h"
 #include "gateway/config/config.h"
+#include "gateway/deliver/claimed.h"
 #include "gateway/deliver/flow.h"
 #include "gateway/deliver/lane_counters.h"
 #include "gateway/deliver/payload.h"
@@ -153,6 +154,11 @@ class Lane {
   [[nodiscard]] bool may_send();
   // False when this one may not be sent any more, or not by now.
   [[nodiscard]] bool wait_for_turn(const QueueEntry& entry);
+  // By one that was handed over meanwhile.
+  [[nodiscard]] bool is_overtaken(const QueueEntry& entry) {
+    const std::lock_guard lock(mutex_);
+    return !handed_over_.empty() && is_more_urgent(handed_over_.front(), entry);
+  }
   [[nodiscard]] bool is_too_old(const QueueEntry& entry) const;
   [[nodiscard]] bool is_stopping();
   void pause(std::chrono::steady_clock::time_point until);
@@ -172,9 +178,9 @@ class Lane {
   int running_ = 0;
   int failures_ = 0;  // of the destination, in a row
   std::chrono::steady_clock::time_point blocked_until_;
-  bool is_slow_ = false;    // at last
-  std::vector<Late> late_;  // answers that a worker is to wait for
-  std::deque<QueueEntry> handed_over_;
+  bool is_slow_ = false;                 // at last
+  std::vector<Late> late_;               // answers that a worker is to wait for
+  std::deque<QueueEntry> handed_over_;   // by priority
   std::vector<QueueEntry> more_wanted_;  // one, when relaying waits for associations
   std::chrono::steady_clock::time_point next_more_;
   std::string alarm_;  // the reason of the last configuration alarm; "": none since a success

@@ -16,6 +16,7 @@ void log_delivered(const Outcome& outcome, const std::string& destination, std::
     log::info("delivered", {{"id", outcome.instance_id},
                             {"destination", destination},
                             {"route", outcome.route},
+                            {"priority", to_string(outcome.priority)},
                             {"status", status},
                             {"bytes", bytes},
                             {"milliseconds", took.count()}});
@@ -23,6 +24,7 @@ void log_delivered(const Outcome& outcome, const std::string& destination, std::
     log::warning("delivered with a warning", {{"id", outcome.instance_id},
                                               {"destination", destination},
                                               {"route", outcome.route},
+                                              {"priority", to_string(outcome.priority)},
                                               {"status", status},
                                               {"reason", outcome.reason},
                                               {"bytes", bytes},
@@ -36,18 +38,21 @@ void log_undelivered(const Outcome& outcome, const std::string& destination) {
     log::warning("given up", {{"id", outcome.instance_id},
                               {"destination", destination},
                               {"route", outcome.route},
+                              {"priority", to_string(outcome.priority)},
                               {"status", status},
                               {"reason", outcome.reason}});
   } else if (outcome.state == DeliveryState::held) {
     log::error("held", {{"id", outcome.instance_id},
                         {"destination", destination},
                         {"route", outcome.route},
+                        {"priority", to_string(outcome.priority)},
                         {"status", status},
                         {"reason", outcome.reason}});
   } else {
     log::warning("deferred", {{"id", outcome.instance_id},
                               {"destination", destination},
                               {"route", outcome.route},
+                              {"priority", to_string(outcome.priority)},
                               {"status", status},
                               {"reason", outcome.reason},
                               {"retry_after_milliseconds", outcome.retry_after.count()}});

@@ -118,7 +118,7 @@ void Lane::hand_over(QueueEntry entry) {
     lock.unlock();
     return services_.queue.release(entry.instance.id, entry.delivery.destination);
   }
-  handed_over_.push_back(std::move(entry));
+  insert_by_priority(handed_over_, std::move(entry));
   lock.unlock();
   services_.queue.nudge(destination_.name);
 }

@@ -125,7 +125,8 @@ Result<void> Payload::run_chain(const dicom::Header& header, const QueueEntry& e
                   instance.text(dicom::tags::kPatientId),
                   instance.text(dicom::tags::kPatientName),
                   instance.text(dicom::tags::kSpecificCharacterSet),
-                  row.user_name};
+                  row.user_name,
+                  entry.delivery.priority};
   return render(instance.patch());
 }
 

@@ -36,6 +36,7 @@ struct Identifiers {
   std::string patient_name;            // of these two, as in the data set:
   std::string specific_character_set;  // their character set
   std::string user_name;               // for a destination that is told it; "": none
+  config::Priority priority = config::Priority::medium;  // in the command
 };
 
 // What the row says of where it came from.

@@ -37,6 +37,8 @@ inline constexpr std::uint16_t kResponse = 0x8000;  // set in the command field 
 inline constexpr std::uint16_t kNoDataSet = 0x0101;
 inline constexpr std::uint16_t kWithDataSet = 0x0001;
 inline constexpr std::uint16_t kMediumPriority = 0x0000;
+inline constexpr std::uint16_t kHighPriority = 0x0001;
+inline constexpr std::uint16_t kLowPriority = 0x0002;
 }  // namespace command
 
 class CommandSet {

@@ -30,6 +30,19 @@ std::uint16_t take_message_id() {
   return id;
 }
 
+// PS3.7 9.3.1.1
+std::uint16_t number_of(config::Priority priority) {
+  switch (priority) {
+    case config::Priority::high:
+      return command::kHighPriority;
+    case config::Priority::low:
+      return command::kLowPriority;
+    case config::Priority::medium:
+      break;
+  }
+  return command::kMediumPriority;
+}
+
 bool says_stored(std::uint16_t status) {
   return status == 0 || (status & 0xF000U) == 0xB000U;
 }
@@ -250,7 +263,7 @@ Result<StoreResponse> Requestor::store(std::uint8_t context_id, const std::strin
 
 Result<void> Requestor::send(std::uint8_t context_id, const std::string& sop_class_uid,
                              const std::string& sop_instance_uid, DataSource& data,
-                             SteadyTime until) {
+                             SteadyTime until, config::Priority priority) {
   State& state = *state_;
   if (!state.open) return failure(ErrorCode::transient, "the association is closed");
   if (state.association.find_context(context_id) == nullptr) {
@@ -261,7 +274,7 @@ Result<void> Requestor::send(std::uint8_t context_id, const std::string& sop_cla
   request.set_uid(command::kAffectedSopClassUid, sop_class_uid);
   request.set_number(command::kCommandField, command::kStoreRequest);
   request.set_number(command::kMessageId, take_message_id());
-  request.set_number(command::kPriority, command::kMediumPriority);
+  request.set_number(command::kPriority, number_of(priority));
   request.set_number(command::kCommandDataSetType, command::kWithDataSet);
   request.set_uid(command::kAffectedSopInstanceUid, sop_instance_uid);
   // A large instance takes its time, and needs no deadline in all: a stall has one.

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/config/priority.h"
 #include "gateway/net/pdu.h"
 #include "gateway/net/security_alert.h"
 #include "gateway/net/tls.h"
@@ -121,7 +122,8 @@ class Requestor {
   // has_answer() waits until it will not, or `until`.
   [[nodiscard]] Result<void> send(std::uint8_t context_id, const std::string& sop_class_uid,
                                   const std::string& sop_instance_uid, DataSource& data,
-                                  std::chrono::steady_clock::time_point until);
+                                  std::chrono::steady_clock::time_point until,
+                                  config::Priority priority = config::Priority::medium);
   [[nodiscard]] bool has_answer(std::chrono::steady_clock::time_point until);
   [[nodiscard]] Result<StoreResponse> answer();
 

@@ -251,8 +251,9 @@ Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view d
                                            Detail detail) const {
   auto run = run_to(route, destination, instance, ledger, Verdicts::binding);
   if (!run) return tl::unexpected(run.error());
-  RouteDecision made{routes_[route].name(), std::move(run->verdict),     std::move(run->filter), {},
-                     instance.changes(),    routes_[route].acknowledge()};
+  RouteDecision made{
+      routes_[route].name(), std::move(run->verdict),      std::move(run->filter),   {},
+      instance.changes(),    routes_[route].acknowledge(), routes_[route].priority()};
   if (detail == Detail::whole) {
     if (auto pieces = instance.patch().render(instance.header().length())) {
       made.pieces = std::move(*pieces);

@@ -34,6 +34,7 @@ struct RouteDecision {
   std::vector<std::string> destinations;  // without those that an earlier route serves
   std::vector<Change> changes;            // what the chain will do when sending
   config::Acknowledge acknowledge = config::Acknowledge::safe;
+  config::Priority priority = config::Priority::medium;
   std::vector<dicom::Piece> pieces = {};  // of Detail::whole: the bytes that will be sent
 };
 

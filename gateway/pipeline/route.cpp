@@ -8,7 +8,8 @@ Route::Route(const config::Route& route)
     : name_(route.name),
       destinations_(route.destinations),
       final_(route.final),
-      acknowledge_(route.acknowledge) {
+      acknowledge_(route.acknowledge),
+      priority_(route.priority) {
   std::optional<config::Table> when = route.when;
   if (when) condition_ = Condition::read(*when);
 }

@@ -23,6 +23,7 @@ class Route {
   [[nodiscard]] const std::vector<std::string>& destinations() const { return destinations_; }
   [[nodiscard]] bool is_final() const { return final_; }
   [[nodiscard]] config::Acknowledge acknowledge() const { return acknowledge_; }
+  [[nodiscard]] config::Priority priority() const { return priority_; }
 
  private:
   std::string name_;
@@ -30,6 +31,7 @@ class Route {
   std::vector<std::string> destinations_;
   bool final_ = false;
   config::Acknowledge acknowledge_ = config::Acknowledge::safe;
+  config::Priority priority_ = config::Priority::medium;
 };
 
 }  // namespace sluice

@@ -132,12 +132,15 @@ class SqliteQueue final : public Queue {
         effects.signals.emplace_back(
             [due = std::move(due)](WorkSignal& signal) { signal.remove(due); });
       }
-      if (claimed.size() < limit) {
+      if (claimed.empty() || claimed.size() < limit) {
         effects.signals.emplace_back(
             [name = std::string(destination)](WorkSignal& signal) { signal.set_empty(name); });
       } else {
         // Of those that were due, more may be left: other threads can take them.
-        tell_ready(effects, std::string(destination));
+        effects.signals.emplace_back([name = std::string(destination),
+                                      last = claimed.back().delivery.priority](WorkSignal& signal) {
+          signal.set_claimed(name, last);
+        });
       }
       return {};
     };
@@ -148,7 +151,8 @@ class SqliteQueue final : public Queue {
 
   void finish(const Outcome& outcome) override {
     writer_->post(
-        {.apply = [outcome](Connection& db, Effects& effects) -> Result<void> {
+        {.apply = [outcome, said = std::chrono::steady_clock::now()](
+                      Connection& db, Effects& effects) -> Result<void> {
            auto finished = rows::finish(db, outcome, now(), effects.totals);
            if (!finished) return tl::unexpected(finished.error());
            if (finished->rows == 0) {
@@ -157,8 +161,9 @@ class SqliteQueue final : public Queue {
            }
            if (finished->instance_done) effects.instances_done.push_back(outcome.instance_id);
            for (rows::Waiting& waiting : finished->waiting) {
-             effects.signals.emplace_back(
-                 [waiting = std::move(waiting)](WorkSignal& signal) { signal.add(waiting); });
+             effects.signals.emplace_back([waiting = std::move(waiting), said](WorkSignal& signal) {
+               signal.add(waiting, said);
+             });
            }
            if (outcome.state == DeliveryState::ready) tell_ready(effects, outcome.destination);
            return {};
@@ -176,6 +181,9 @@ class SqliteQueue final : public Queue {
                    .durable = false});
   }
 
+  bool has_more_urgent(std::string_view destination, config::Priority than) override {
+    return signal_.has_more_urgent(destination, than);
+  }
   bool has_work(std::string_view destination) override { return signal_.has_work(destination); }
 
   void nudge(std::string_view destination) override { signal_.nudge(destination); }
@@ -223,7 +231,7 @@ class SqliteQueue final : public Queue {
       auto changed = rows::retry(db, filter, now());
       if (!changed) return tl::unexpected(changed.error());
       rows = changed->rows;
-      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
+      tell_changed(effects, *changed);
       return {};
     }});
     if (!done) return tl::unexpected(done.error());
@@ -255,7 +263,7 @@ class SqliteQueue final : public Queue {
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
       auto changed = rows::reroute(db, instance_id, deliveries, rules, now());
       if (!changed) return tl::unexpected(changed.error());
-      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
+      tell_changed(effects, *changed);
       return tell_done(db, effects, changed->instances);
     }});
   }
@@ -267,7 +275,7 @@ class SqliteQueue final : public Queue {
       auto changed = rows::release_quarantined(db, filter, release, now());
       if (!changed) return tl::unexpected(changed.error());
       rows = changed->rows;
-      for (const auto& [name, count] : changed->destinations) tell_ready(effects, name);
+      tell_changed(effects, *changed);
       return tell_done(db, effects, changed->instances);
     }});
     if (!done) return tl::unexpected(done.error());
@@ -363,10 +371,18 @@ class SqliteQueue final : public Queue {
     return false;
   }
 
-  static void tell_ready(Effects& effects, const std::string& destination) {
+  static void tell_ready(Effects& effects, const std::string& destination,
+                         std::optional<config::Priority> priority = std::nullopt) {
     if (destination.empty()) return;
     effects.signals.emplace_back(
-        [destination](WorkSignal& signal) { signal.set_ready(destination); });
+        [destination, priority](WorkSignal& signal) { signal.set_ready(destination, priority); });
+  }
+
+  // What a person let go, or is routed anew, may be urgent.
+  static void tell_changed(Effects& effects, const rows::Changed& changed) {
+    for (const auto& [name, count] : changed.destinations) {
+      tell_ready(effects, name, config::Priority::high);
+    }
   }
 
   static Result<void> tell_done(Connection& db, Effects& effects,

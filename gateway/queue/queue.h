@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "gateway/base/error.h"
+#include "gateway/config/priority.h"
 #include "gateway/queue/rejection.h"
 #include "gateway/queue/same_uid.h"
 #include "gateway/queue/sum.h"
@@ -93,6 +94,7 @@ struct DeliveryRow {
   std::string instance_id = {};
   std::string route = {};
   std::string destination = {};  // "" while quarantined or dropped
+  config::Priority priority = config::Priority::medium;
   DeliveryState state = DeliveryState::ready;
   std::string reason = {};  // of the last outcome; "" when there was none
   std::string status = {};  // DIMSE status of the last answer, "B000"; or ""
@@ -116,9 +118,10 @@ struct Outcome {
   std::string reason = {};
   std::string status = {};
   bool counts_as_failure = false;  // a refusal of this instance, not an absent destination
-  std::chrono::milliseconds retry_after{0};  // when deferred
-  std::string route = {};                    // "" is any: two routes may lead to one destination
-  bool is_damaged = false;                   // the spooled file is not what was received
+  std::chrono::milliseconds retry_after{0};              // when deferred
+  config::Priority priority = config::Priority::medium;  // for the log
+  std::string route = {};   // "" is any: two routes may lead to one destination
+  bool is_damaged = false;  // the spooled file is not what was received
 };
 
 struct QueueFilter {
@@ -200,7 +203,8 @@ class Queue {
   // forget the last ones. A queue that cannot write forgets some and counts them.
   virtual void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) = 0;
 
-  // Up to `limit` deliveries that are ready or due, oldest received first, now `sending`.
+  // Up to `limit` deliveries that are ready or due, now `sending`: the highest priority first,
+  // and of one priority the oldest received first.
   [[nodiscard]] virtual Result<std::vector<QueueEntry>> claim(std::string_view destination,
                                                               std::size_t limit) = 0;
 
@@ -210,6 +214,12 @@ class Queue {
 
   // `sending` -> `ready` without an attempt: claimed, but not tried.
   virtual void release(const std::string& instance_id, std::string_view destination) = 0;
+
+  // A delivery of a higher priority can be claimed, or may: it came behind the last claim, or is
+  // due. Never true of what was claimed last, so that whoever gives back what he has claimed, and
+  // claims anew, gets on.
+  [[nodiscard]] virtual bool has_more_urgent(std::string_view destination,
+                                             config::Priority than) = 0;
 
   // Something waits for this destination, or may: ready or deferred.
   [[nodiscard]] virtual bool has_work(std::string_view destination) = 0;

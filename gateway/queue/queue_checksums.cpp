@@ -33,8 +33,8 @@ constexpr std::array<std::string_view, 19> kInstanceSum = {"sequence",
                                                            "other_bytes_of",
                                                            "new_sop_instance_uid",
                                                            "irregular_tags"};
-constexpr std::array<std::string_view, 4> kDeliverySum = {"instance", "route", "destination",
-                                                          "released"};
+constexpr std::array<std::string_view, 5> kDeliverySum = {"instance", "route", "destination",
+                                                          "released", "priority"};
 
 std::string sum_of(std::string_view table, std::span<const std::string_view> columns) {
   std::string sql;

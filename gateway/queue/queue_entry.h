@@ -24,6 +24,10 @@ struct Entry {
 // A query for read_entries(). Tables: i is instances, d is deliveries.
 [[nodiscard]] std::string entries_where(std::string_view conditions);
 
+// Of a destination, the first so many in the order in which they are claimed: by
+// deliveries_by_state alone, however many wait.
+[[nodiscard]] std::string claimable_entries();
+
 [[nodiscard]] Result<std::vector<Entry>> read_entries(sqlite::Connection& db, std::string_view sql,
                                                       const std::vector<sqlite::Value>& values);
 

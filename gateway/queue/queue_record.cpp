@@ -83,6 +83,10 @@ void each_column_of_delivery(Row& row, Field& field) {
   for (auto* text : {&row.route, &row.destination, &row.reason, &row.status}) field(*text);
 }
 
+// Bits of the number behind the instance. A record without the second is of an older version.
+constexpr std::uint64_t kHasFile = 1;
+constexpr std::uint64_t kHasPriorities = 2;
+
 // Whoever sent it is gone.
 DeliveryState state_when_read(std::string_view name) {
   const DeliveryState state = parse_delivery_state(name).value_or(DeliveryState::held);
@@ -94,11 +98,12 @@ DeliveryState state_when_read(std::string_view name) {
 std::string record_of(const QueueRecord& record) {
   RecordWriter writer;
   each_column(record.instance, writer);
-  writer(std::uint64_t{record.instance.has_file ? 1U : 0U});
+  writer(kHasPriorities | (record.instance.has_file ? kHasFile : 0U));
   writer(record.deliveries.size());
   for (const DeliveryRow& delivery : record.deliveries) {
     writer(std::string(to_string(delivery.state)));
     each_column_of_delivery(delivery, writer);
+    writer(static_cast<std::uint64_t>(delivery.priority));
   }
   return writer.take();
 }
@@ -107,11 +112,12 @@ Result<QueueRecord> record_from(std::string_view bytes) {
   RecordReader reader(bytes);
   QueueRecord record;
   each_column(record.instance, reader);
-  std::uint64_t has_file = 0;
-  reader(has_file);
-  record.instance.has_file = has_file != 0;
+  std::uint64_t has = 0;
+  reader(has);
+  record.instance.has_file = (has & kHasFile) != 0;
   std::uint64_t count = 0;
   reader(count);
+  bool is_known = has <= (kHasFile | kHasPriorities);
   for (std::uint64_t n = 0; n < count && n < bytes.size(); ++n) {
     DeliveryRow& delivery = record.deliveries.emplace_back();
     delivery.instance_id = record.instance.id;
@@ -120,8 +126,12 @@ Result<QueueRecord> record_from(std::string_view bytes) {
     delivery.state = state_when_read(state);
     delivery.attempts = delivery.state == DeliveryState::delivered ? 1 : 0;
     each_column_of_delivery(delivery, reader);
+    auto priority = static_cast<std::uint64_t>(delivery.priority);
+    if ((has & kHasPriorities) != 0) reader(priority);
+    is_known = is_known && priority < config::kPriorityNames.size();
+    delivery.priority = static_cast<config::Priority>(priority);
   }
-  if (reader.is_whole()) return record;
+  if (reader.is_whole() && is_known) return record;
   return failure(ErrorCode::corrupt, "a record of the journal is not what was written");
 }
 

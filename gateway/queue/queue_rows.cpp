@@ -74,7 +74,7 @@ CREATE INDEX deliveries_by_state ON deliveries(state, destination, instance);
 )";
 
 // Each from one version to the next; never changed once released, only added to.
-constexpr std::array<std::string_view, 3> kSteps = {
+constexpr std::array<std::string_view, 4> kSteps = {
     // 2: the user's name, for destinations that are told it
     "ALTER TABLE instances ADD COLUMN user_name TEXT NOT NULL DEFAULT ''",
     // 3: two instances with one UID, verdicts that a person overruled, what was refused
@@ -129,7 +129,20 @@ UPDATE instances SET checksum = row_sum(sequence, id, received_at, calling_ae_ti
   series_instance_uid, transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name,
   other_bytes_of, new_sop_instance_uid, irregular_tags);
 UPDATE deliveries SET checksum = row_sum(instance, route, destination, released))",
+    // 5: what is more urgent is claimed first. A row whose sum did not fit gets none that does.
+    R"(
+ALTER TABLE deliveries ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+DROP INDEX deliveries_by_state;
+CREATE INDEX deliveries_by_state ON deliveries(state, destination, priority, instance);
+UPDATE deliveries SET checksum = row_sum(instance, route, destination, released, priority)
+  WHERE checksum = row_sum(instance, route, destination, released))",
 };
+
+// A row with another number has a sum that does not fit.
+config::Priority to_priority(std::int64_t number) {
+  if (number == 0) return config::Priority::high;
+  return number == 2 ? config::Priority::low : config::Priority::medium;
+}
 
 Result<void> insert_delivery(Connection& db, std::int64_t instance, const DeliveryRow& row,
                              Time now, Totals& totals) {
@@ -138,10 +151,10 @@ Result<void> insert_delivery(Connection& db, std::int64_t instance, const Delive
       row.state == DeliveryState::deferred ? DeliveryState::ready : row.state;
   auto inserted = db.run(
       "INSERT INTO deliveries(instance, route, destination, state, reason, status, attempts, "
-      "failures, next_attempt, retry_after_ms, updated_at, released, checksum) "
-      "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,0,?9,?10,row_sum(?1,?2,?3,?10))",
+      "failures, next_attempt, retry_after_ms, updated_at, released, priority, checksum) "
+      "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,0,?9,?10,?11,row_sum(?1,?2,?3,?10,?11))",
       {instance, row.route, row.destination, to_string(state), row.reason, row.status, row.attempts,
-       row.failures, to_microseconds(now), row.released});
+       row.failures, to_microseconds(now), row.released, static_cast<std::int64_t>(row.priority)});
   if (!inserted) return inserted;
   totals.add(total::kAccepted, row.destination, 1);
   if (is_final(row.state)) totals.add(to_string(row.state), row.destination, 1);
@@ -195,11 +208,16 @@ std::string entries_where(std::string_view conditions) {
          "i.digest, d.route, d.destination, d.state, d.reason, d.status, d.attempts, d.failures, "
          "d.next_attempt, d.updated_at, d.delivery, d.instance, i.user_name, "
          "i.other_bytes_of, i.new_sop_instance_uid, i.damaged, i.sent_again, i.sent_again_at, "
-         "d.released, i.irregular_tags, " +
+         "d.released, i.irregular_tags, d.priority, " +
          entry_is_sound() +
          " "
          "FROM deliveries d JOIN instances i ON i.sequence = d.instance WHERE " +
          std::string(conditions);
+}
+
+std::string claimable_entries() {
+  return entries_where(
+      "d.state = 'ready' AND d.destination = ? ORDER BY d.priority, d.instance LIMIT ?");
 }
 
 Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
@@ -249,7 +267,8 @@ Result<std::vector<Entry>> read_entries(Connection& db, std::string_view sql,
     instance.sent_again_at = to_time(row->integer(30));
     delivery.released = row->text(31);
     instance.irregular_tags = row->text(32);
-    entry.is_sound = row->integer(33) != 0;
+    delivery.priority = to_priority(row->integer(33));
+    entry.is_sound = row->integer(34) != 0;
     entries.push_back(std::move(entry));
   }
 }
@@ -309,8 +328,7 @@ Result<void> make_ready(Connection& db, const Waiting& due) {
 // rows than it says.
 Result<std::vector<Entry>> claimable(Connection& db, std::string_view destination,
                                      std::size_t limit, Time now) {
-  static const std::string sql =
-      entries_where("d.state = 'ready' AND d.destination = ? ORDER BY d.instance LIMIT ?");
+  static const std::string sql = claimable_entries();
   std::set<std::int64_t> held;
   for (;;) {
     auto entries = read_entries(db, sql, {destination, static_cast<std::int64_t>(limit)});
@@ -361,7 +379,8 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now, Totals
       "failures = failures + ?, next_attempt = ?, retry_after_ms = ?, updated_at = ? "
       // The id twice: an index that is out of order finds another one.
       "WHERE instance = (SELECT sequence FROM instances WHERE id = ? AND id || '' = ?) "
-      "AND destination = ? AND (? = '' OR route = ?) AND state = 'sending' RETURNING delivery",
+      "AND destination = ? AND (? = '' OR route = ?) AND state = 'sending' RETURNING delivery, "
+      "priority",
       {to_string(state), outcome.reason, outcome.status, outcome.counts_as_failure ? 1 : 0,
        next_attempt, wait.count(), to_microseconds(now), outcome.instance_id, outcome.instance_id,
        outcome.destination, outcome.route, outcome.route});
@@ -373,7 +392,8 @@ Result<Finished> finish(Connection& db, const Outcome& outcome, Time now, Totals
     if (!*row) break;
     ++finished.rows;
     if (deferred) {
-      finished.waiting.push_back({outcome.destination, updated->integer(0), next_attempt, wait});
+      finished.waiting.push_back({outcome.destination, updated->integer(0),
+                                  to_priority(updated->integer(1)), next_attempt, wait});
     }
   }
   if (finished.rows > 0 && outcome.is_damaged) {
@@ -414,7 +434,7 @@ Result<void> recover(Connection& db, Time now) {
 
 Result<std::vector<Waiting>> waiting(Connection& db, Time now) {
   auto statement = db.prepare(
-      "SELECT destination, delivery, next_attempt, retry_after_ms FROM deliveries "
+      "SELECT destination, delivery, next_attempt, retry_after_ms, priority FROM deliveries "
       "WHERE state = 'deferred'");
   if (!statement) return tl::unexpected(statement.error());
   std::vector<Waiting> all;
@@ -422,7 +442,11 @@ Result<std::vector<Waiting>> waiting(Connection& db, Time now) {
     const auto row = statement->step();
     if (!row) return tl::unexpected(row.error());
     if (!*row) return all;
-    Waiting one{statement->text(0), statement->integer(1), statement->integer(2), {}};
+    Waiting one{statement->text(0),
+                statement->integer(1),
+                to_priority(statement->integer(4)),
+                statement->integer(2),
+                {}};
     const std::int64_t left_ms = (one.next_attempt - to_microseconds(now)) / 1000;
     const std::int64_t whole_ms = std::max<std::int64_t>(0, statement->integer(3));
     one.left = std::chrono::milliseconds(std::clamp<std::int64_t>(left_ms, 0, whole_ms));

@@ -15,6 +15,7 @@
 // deliveries  one row per instance, route and destination
 //   instance    instances.sequence
 //   destination '' while quarantined or dropped
+//   priority    0 high, 1 medium, 2 low
 //   state       as in queue.h, by name, for the person who looks with sqlite3
 //   next_attempt, retry_after_ms  of a deferred one: when, and how long the wait was in
 //               all. A clock that was set back cannot make the wait longer than that.
@@ -31,9 +32,10 @@
 //             damages the row.
 //
 // deliveries_by_state serves claims, counts and all look-ups of unfinished deliveries;
-// their cost does not grow with the history. Only the numbers of counts() do.
+// their cost does not grow with the history. Only the numbers of counts() do. It has them in the
+// order in which they are claimed: by state, destination, priority and receipt.
 //
-// Format 4 (PRAGMA user_version); application_id is "SLQU". What each version added
+// Format 5 (PRAGMA user_version); application_id is "SLQU". What each version added
 // stands in queue_rows.cpp.
 #pragma once
 
@@ -88,6 +90,7 @@ class Totals {
 struct Waiting {
   std::string destination;
   std::int64_t delivery = 0;
+  config::Priority priority = config::Priority::medium;
   std::int64_t next_attempt = 0;
   std::chrono::milliseconds left{0};
 };

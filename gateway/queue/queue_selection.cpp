@@ -215,11 +215,13 @@ Result<bool> has_reroutes(Connection& db) {
 }
 
 Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t limit, Time now) {
-  // One row per instance: reroute() replaces all that are quarantined.
+  // In the order of the index. One row per instance and priority: reroute() replaces all of an
+  // instance that are quarantined.
   auto entries =
       read_entries(db,
                    entries_where("d.state = 'quarantined' AND d.destination = '' AND d.reroute = 1 "
-                                 "GROUP BY d.instance ORDER BY d.instance LIMIT ?"),
+                                 "GROUP BY d.priority, d.instance ORDER BY d.priority, d.instance "
+                                 "LIMIT ?"),
                    {static_cast<std::int64_t>(limit)});
   if (!entries) return tl::unexpected(entries.error());
   // A damaged one rests on, and is not asked for again until the next retry.
@@ -228,7 +230,9 @@ Result<std::vector<QueueEntry>> claim_for_reroute(Connection& db, std::size_t li
   }
   std::vector<QueueEntry> claimed;
   claimed.reserve(entries->size());
+  std::set<std::int64_t> instances;
   for (Entry& entry : *entries) {
+    if (!instances.insert(entry.instance).second) continue;
     auto taken =
         db.run("UPDATE deliveries SET reroute = 2 WHERE instance = ? AND state = 'quarantined'",
                {entry.instance});

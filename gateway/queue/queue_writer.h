@@ -56,8 +56,8 @@ struct Effects {
     for (const DeliveryRow& delivery : deliveries) {
       is_over = is_over && rows::is_final(delivery.state);
       if (delivery.state != DeliveryState::ready || delivery.destination.empty()) continue;
-      signals.emplace_back(
-          [name = delivery.destination](WorkSignal& signal) { signal.set_ready(name); });
+      signals.emplace_back([name = delivery.destination, priority = delivery.priority](
+                               WorkSignal& signal) { signal.set_ready(name, priority); });
     }
     if (is_over) note_done(instance);
   }

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <utility>
 
 namespace sluice {
 namespace {
 
 constexpr int kMostNudges = 16;
+
+// What waits for as long as its destination is left alone is due with it: a moment later
+// something less urgent would have been claimed.
+constexpr std::chrono::milliseconds kNearlyDue{5};
 
 // Counts every wake() of the process. A thread that has not seen the last one does not
 // begin to wait: between its look at a stop flag and its wait a wake() would be lost.
@@ -24,10 +29,20 @@ std::uint64_t& wakes_seen() {
 
 }  // namespace
 
-void WorkSignal::set_ready(const std::string& destination) {
+WorkSignal::Clock::time_point WorkSignal::Destination::first_due() const {
+  auto first = Clock::time_point::max();
+  for (const Deferred& each : deferred) {
+    if (!each.empty()) first = std::min(first, each.begin()->first);
+  }
+  return first;
+}
+
+void WorkSignal::set_ready(const std::string& destination,
+                           std::optional<config::Priority> priority) {
   const std::lock_guard lock(mutex_);
   Destination& one = destinations_[destination];
   one.ready = true;
+  if (priority && (!one.most_urgent || *priority < *one.most_urgent)) one.most_urgent = priority;
   one.changed.notify_one();
   tell_members(one);
 }
@@ -51,13 +66,23 @@ void WorkSignal::set_all_ready() {
 
 void WorkSignal::set_empty(const std::string& destination) {
   const std::lock_guard lock(mutex_);
-  destinations_[destination].ready = false;
+  Destination& one = destinations_[destination];
+  one.ready = false;
+  one.most_urgent.reset();
 }
 
-void WorkSignal::add(const rows::Waiting& waiting) {
+void WorkSignal::set_claimed(const std::string& destination, config::Priority last) {
+  {
+    const std::lock_guard lock(mutex_);
+    destinations_[destination].most_urgent = last;
+  }
+  set_ready(destination);
+}
+
+void WorkSignal::add(const rows::Waiting& waiting, Clock::time_point since) {
   const std::lock_guard lock(mutex_);
   Destination& destination = destinations_[waiting.destination];
-  destination.deferred.emplace(Clock::now() + waiting.left, waiting);
+  destination.of(waiting.priority).emplace(since + waiting.left, waiting);
   destination.changed.notify_all();  // those who wait may have to wake earlier
   tell_members(destination);
 }
@@ -65,7 +90,20 @@ void WorkSignal::add(const rows::Waiting& waiting) {
 bool WorkSignal::has_work(std::string_view destination) const {
   const std::lock_guard lock(mutex_);
   const auto found = destinations_.find(destination);
-  return found == destinations_.end() || found->second.ready || !found->second.deferred.empty();
+  return found == destinations_.end() || found->second.ready ||
+         found->second.first_due() != Clock::time_point::max();
+}
+
+bool WorkSignal::has_more_urgent(std::string_view destination, config::Priority than) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = destinations_.find(destination);
+  if (found == destinations_.end()) return false;
+  const Destination& one = found->second;
+  if (one.most_urgent && *one.most_urgent < than) return true;
+  const auto before = std::span(one.deferred).first(static_cast<std::size_t>(than));
+  return std::ranges::any_of(before, [now = Clock::now() + kNearlyDue](const Deferred& each) {
+    return !each.empty() && each.begin()->first <= now;
+  });
 }
 
 std::vector<rows::Waiting> WorkSignal::due(std::string_view destination, std::size_t limit) const {
@@ -73,10 +111,12 @@ std::vector<rows::Waiting> WorkSignal::due(std::string_view destination, std::si
   const std::lock_guard lock(mutex_);
   const auto found = destinations_.find(destination);
   if (found == destinations_.end()) return due;
-  const auto now = Clock::now();
-  for (const auto& [time, waiting] : found->second.deferred) {
-    if (time > now || due.size() == limit) break;
-    due.push_back(waiting);
+  const auto now = Clock::now() + kNearlyDue;
+  for (const Deferred& each : found->second.deferred) {
+    for (const auto& [time, waiting] : each) {
+      if (time > now || due.size() == limit) break;
+      due.push_back(waiting);
+    }
   }
   return due;
 }
@@ -84,7 +124,7 @@ std::vector<rows::Waiting> WorkSignal::due(std::string_view destination, std::si
 void WorkSignal::remove(const std::vector<rows::Waiting>& waiting) {
   const std::lock_guard lock(mutex_);
   for (const rows::Waiting& one : waiting) {
-    auto& deferred = destinations_[one.destination].deferred;
+    Deferred& deferred = destinations_[one.destination].of(one.priority);
     // They are the first ones: due() took them from there.
     const auto found = std::find_if(deferred.begin(), deferred.end(), [&](const auto& entry) {
       return entry.second.delivery == one.delivery && entry.second.next_attempt == one.next_attempt;
@@ -98,7 +138,8 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
   Destination& waited_for = destinations_[std::string(destination)];
   for (;;) {
     const auto now = Clock::now();
-    const bool is_due = !waited_for.deferred.empty() && waited_for.deferred.begin()->first <= now;
+    const auto first_due = waited_for.first_due();
+    const bool is_due = first_due <= now;
     const std::uint64_t woken = wakes();
     const bool is_woken = std::exchange(wakes_seen(), woken) != woken;
     if (waited_for.ready || is_due) {
@@ -108,9 +149,7 @@ bool WorkSignal::wait(std::string_view destination, Clock::time_point until) {
     const bool is_nudged = waited_for.nudges > 0;
     if (is_nudged) --waited_for.nudges;
     if (is_woken || is_nudged || now >= until) return false;
-    auto next = until;
-    if (!waited_for.deferred.empty()) next = std::min(next, waited_for.deferred.begin()->first);
-    waited_for.changed.wait_until(lock, next);
+    waited_for.changed.wait_until(lock, std::min(until, first_due));
   }
 }
 

@@ -73,6 +73,7 @@ TEST(Config, NeedsOnlyAListenerADestinationAndARoute) {
   EXPECT_THAT(config.routes[0].filters, IsEmpty());
   EXPECT_THAT(config.routes[0].destinations, ElementsAre("pacs"));
   EXPECT_FALSE(config.routes[0].final);
+  EXPECT_EQ(config.routes[0].priority, Priority::medium);
 }
 
 // Every key, with a value that is not its default.
@@ -132,6 +133,7 @@ when = { Modality = ["CT", "MR"], calling_ae_title = "CT*" }
 filters = ["sanitize_uids", "renumber"]
 destinations = ["pacs", "folder"]
 final = true
+priority = "high"
 )";
 
 class ConfigWithEveryKey : public testing::Test {
@@ -213,6 +215,7 @@ TEST_F(ConfigWithEveryKey, ReadsRoutes) {
   EXPECT_THAT(route.filters, ElementsAre("sanitize_uids", "renumber"));
   EXPECT_THAT(route.destinations, ElementsAre("pacs", "folder"));
   EXPECT_TRUE(route.final);
+  EXPECT_EQ(route.priority, Priority::high);
 }
 
 TEST(Config, TellsAllMistakesAtOnceWithTheirLines) {
@@ -413,6 +416,10 @@ TEST(Config, TellsWrongRouteValues) {
       "f:2: unknown destination 'archive'; known here: pacs\n"
       "f:2: destination 'pacs' is named twice\n");
   EXPECT_EQ(in_route("final = \"yes\""), "f:3: final must be true or false, not a string\n");
+  EXPECT_EQ(in_route("priority = \"urgent\""),
+            "f:3: priority must be one of high, medium, low, not 'urgent'\n");
+  EXPECT_EQ(in_route("priority = 1"),
+            "f:3: priority must be a string, not an integer; write \"1\"\n");
   EXPECT_EQ(in_route("filters = [1]"),
             "f:3: filters must hold strings, not an integer; write \"1\"\n");
   EXPECT_EQ(in_route("name = \"\""),

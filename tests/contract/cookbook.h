@@ -23,6 +23,7 @@ struct CookbookStep {
   // "given up" where it is not required; of a group "pacs, else standby", or "archive1 or
   // archive2" where it is balanced.
   std::map<std::string, std::string> particular = {};
+  std::string priority = "medium";  // of all deliveries
 };
 
 struct CookbookRecipe {

@@ -185,6 +185,7 @@ class Cookbook : public testing::TestWithParam<CookbookRecipe> {
     std::set<std::string> destinations;
     for (const RouteDecision& route : decision->routes) {
       for (const std::string& destination : route.destinations) {
+        EXPECT_EQ(config::to_string(route.priority), step.priority) << destination;
         destinations.insert(destination);
         const auto expected = step.delivered.find(destination);
         EXPECT_NE(expected, step.delivered.end()) << "delivered to " << destination;

@@ -91,7 +91,9 @@ class GatewayParts {
 
   // Spooled and queued for these destinations; returns its id.
   std::string receive(const ReceivedData& data, const std::vector<std::string>& destinations,
-                      const std::string& route_name = "all") {
+                      const std::string& route_name = "all",
+                      config::Priority priority = config::Priority::medium,
+                      DeliveryState state = DeliveryState::ready) {
     auto incoming = taken(spool_->create(
         {data.sop_class_uid, data.sop_instance_uid, data.transfer_syntax_uid, "MODALITY"}));
     must(incoming.append(std::as_bytes(std::span(data.data_set))));
@@ -117,6 +119,8 @@ class GatewayParts {
       delivery.instance_id = stored.id;
       delivery.route = route_name;
       delivery.destination = destination;
+      delivery.priority = priority;
+      delivery.state = state;
       deliveries.push_back(delivery);
     }
     must(queue_->add(row, deliveries));

@@ -25,6 +25,7 @@ struct StoredByPacs {
   std::string sop_instance_uid;
   std::string transfer_syntax_uid;
   std::string data_set;
+  int priority = -1;  // (0000,0700)
 };
 
 // What it does with one C-STORE.
@@ -252,6 +253,7 @@ class ScriptedPacs {
     }
     stored.sop_class_uid = command_text(command, 0x0002);
     stored.sop_instance_uid = command_text(command, 0x1000);
+    stored.priority = static_cast<unsigned char>(command_text(command, 0x0700).at(0));
     if (part.answer) {
       part.answer(peer, {context_id, message_id_in(command), stored.sop_class_uid,
                          stored.sop_instance_uid});

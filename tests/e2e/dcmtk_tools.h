@@ -71,6 +71,9 @@ class StorescpProcess {
     process_.reset();
   }
 
+  // What it and its children wrote since the start.
+  [[nodiscard]] std::string log() const { return process_->output(); }
+
   [[nodiscard]] std::uint16_t port() const { return port_; }
   // For a configuration.
   [[nodiscard]] std::string address() const {

@@ -52,6 +52,7 @@ TEST_F(DamagedRows, AreHeldAndTheOthersAreSent) {
                              "UPDATE deliveries SET route = 'alm' WHERE delivery = 1",
                              "UPDATE deliveries SET released = 'x' WHERE delivery = 1",
                              "UPDATE deliveries SET instance = 3 WHERE delivery = 1",
+                             "UPDATE deliveries SET priority = 0 WHERE delivery = 1",
                              "UPDATE instances SET transfer_syntax_uid = '1.2' WHERE sequence = 1",
                              "UPDATE instances SET new_sop_instance_uid = '9' WHERE sequence = 1",
                              "UPDATE instances SET digest = '' WHERE sequence = 1"}) {

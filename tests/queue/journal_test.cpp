@@ -168,6 +168,7 @@ TEST(QueueRecord, SaysWhatARowSays) {
   DeliveryRow delivery = test::delivery("pacs", DeliveryState::delivered);
   delivery.status = "B000";
   delivery.reason = "warning\n\x01";
+  delivery.priority = config::Priority::low;
   const std::string bytes = record_of({row, {delivery, test::delivery("archive")}});
   const auto read = record_from(bytes);
   ASSERT_TRUE(read);
@@ -178,6 +179,8 @@ TEST(QueueRecord, SaysWhatARowSays) {
   ASSERT_THAT(read->deliveries, SizeIs(2));
   EXPECT_EQ(read->deliveries[0].status, "B000");
   EXPECT_EQ(read->deliveries[1].destination, "archive");
+  EXPECT_EQ(read->deliveries[0].priority, config::Priority::low);
+  EXPECT_EQ(read->deliveries[1].priority, config::Priority::medium);
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_FALSE(record_from(std::string_view(bytes).substr(0, length))) << length;
   }
@@ -185,6 +188,60 @@ TEST(QueueRecord, SaysWhatARowSays) {
   const auto sending = record_from(record_of({row, {test::delivery("a", DeliveryState::sending)}}));
   EXPECT_EQ(sending->deliveries[0].state, DeliveryState::ready) << "whoever sent it is gone";
   EXPECT_TRUE(sending->instance.has_file);
+}
+
+// As a version before priorities wrote it: numbers of 64 bits, texts behind their length.
+std::string record_without_priorities(const InstanceRow& row,
+                                      const std::vector<DeliveryRow>& deliveries) {
+  std::string bytes;
+  const auto number = [&](std::uint64_t value) {
+    for (unsigned shift = 0; shift < 64; shift += 8) bytes += static_cast<char>(value >> shift);
+  };
+  const auto texts = [&](std::initializer_list<std::string> values) {
+    for (const std::string& value : values) {
+      number(value.size());
+      bytes += value;
+    }
+  };
+  number(1'700'000'000'123'456);
+  number(row.data_set_offset);
+  number(row.data_set_length);
+  texts({row.id, row.calling_ae_title, row.called_ae_title, row.peer_address, row.listener,
+         row.sop_class_uid, row.sop_instance_uid, row.study_instance_uid, row.series_instance_uid,
+         row.transfer_syntax_uid, row.digest, row.user_name, row.irregular_tags});
+  number(row.has_file ? 1 : 0);
+  number(deliveries.size());
+  for (const DeliveryRow& each : deliveries) {
+    texts({std::string(to_string(each.state)), each.route, each.destination, each.reason,
+           each.status});
+  }
+  return bytes;
+}
+
+TEST(QueueRecord, OfAnOlderVersionHasMediumPriority) {
+  const InstanceRow row = test::instance("a");
+  const std::string bytes = record_without_priorities(
+      row, {test::delivery("pacs"), test::delivery("archive", DeliveryState::delivered)});
+  const auto read = record_from(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->instance.has_file);
+  EXPECT_EQ(read->instance.received_at, row.received_at);
+  EXPECT_EQ(read->instance.digest, row.digest);
+  ASSERT_THAT(read->deliveries, SizeIs(2));
+  EXPECT_EQ(read->deliveries[1].destination, "archive");
+  EXPECT_EQ(read->deliveries[1].state, DeliveryState::delivered);
+  for (const DeliveryRow& each : read->deliveries) {
+    EXPECT_EQ(each.priority, config::Priority::medium);
+  }
+  EXPECT_FALSE(record_from(bytes.substr(0, bytes.size() - 1)));
+  EXPECT_FALSE(record_from(bytes + "x"));
+}
+
+TEST(QueueRecord, WithAPriorityThatThereIsNotIsDamaged) {
+  std::string bytes = record_of({test::instance("a"), {test::delivery("pacs")}});
+  ASSERT_TRUE(record_from(bytes));
+  bytes.at(bytes.size() - 8) = 3;
+  EXPECT_FALSE(record_from(bytes));
 }
 
 UidClaims::Claim claim_of(Queue& queue, const InstanceRow& row) {
@@ -257,6 +314,17 @@ TEST(NewRows, AreThereAfterAKill) {
     EXPECT_TRUE(sums->add_up());
     EXPECT_EQ(sums->instances.finished, known.size());
   }
+}
+
+// The program was replaced behind a kill.
+TEST(NewRows, ThatAnOlderVersionLeftInTheJournalAreTakenUp) {
+  const test::TemporaryFolder folder;
+  ASSERT_TRUE(
+      open_journal(folder.path("q-journal"))
+          ->append(record_without_priorities(test::instance("old"), {test::delivery("pacs")})));
+  const auto queue = test::open_queue(folder.path("q"));
+  EXPECT_EQ(test::only_delivery(*queue, "old").priority, config::Priority::medium);
+  EXPECT_THAT(test::claimed_ids(*queue, "pacs"), ElementsAre("old"));
 }
 
 TEST(NewRows, AreKnownToWhoeverComesWithTheSameUid) {

@@ -1,9 +1,12 @@
 // A queue that an older version of Sluice left is taken over with all it holds.
+#include <atomic>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include "gateway/queue/queue_rows.h"
 #include "tests/queue/queue_rows_for_test.h"
 #include "tests/support/temporary_folder.h"
 
@@ -123,6 +126,71 @@ TEST(QueueFormat, TakesAVersion1FileBesideAGatewayToo) {
   const auto beside = Queue::open_beside(path);
   ASSERT_TRUE(beside) << beside.error().message;
   EXPECT_EQ((*beside)->list({})->size(), 4U);
+}
+
+// As version 4 wrote it, and one row of it that has changed since.
+void make_version_4(const std::string& path) {
+  const sqlite::Format format{rows::kFormat.application_id, rows::kFormat.schema,
+                              rows::kFormat.steps.first(3)};
+  ASSERT_EQ(format.version(), 4);
+  const auto db = sqlite::Connection::open(path, format);
+  ASSERT_TRUE(db) << db.error().message;
+  const std::string sequences[] = {"1", "2"};
+  for (const std::string& sequence : sequences) {
+    std::string sql = R"(
+INSERT INTO instances VALUES
+  (?, 'i?', 1700000000123456, 'CT1', 'SLUICE', '192.0.2.1', 'main', '1.2.840.10008.5.1.4.1.1.2',
+   '1.2.3.?', '1.2.3', '1.2.3.4', '1.2.840.10008.1.2.1', 300, 5000, 'digest', 1, 'anna', '', '', 0,
+   0, 0, '', 0);
+UPDATE instances SET checksum = row_sum(sequence, id, received_at, calling_ae_title, called_ae_title,
+  peer_address, listener, sop_class_uid, sop_instance_uid, study_instance_uid,
+  series_instance_uid, transfer_syntax_uid, data_set_offset, data_set_length, digest, user_name,
+  other_bytes_of, new_sop_instance_uid, irregular_tags) WHERE sequence = ?;
+INSERT INTO deliveries VALUES
+  (?, ?, 'all', 'pacs', 'ready', '', '', 3, 1, 0, 0, 1700000000123456, 0, 'by anna',
+   row_sum(?, 'all', 'pacs', 'by anna'));)";
+    for (std::size_t at = 0; (at = sql.find('?', at)) != std::string::npos;) {
+      sql.replace(at, 1, sequence);
+    }
+    ASSERT_TRUE((*db)->run_script(sql));
+  }
+  ASSERT_TRUE((*db)->run_script("UPDATE deliveries SET route = 'alm' WHERE delivery = 2"));
+  ASSERT_TRUE((*db)->run_script(
+      "INSERT OR REPLACE INTO totals VALUES ('instances', '', 2), ('accepted', 'pacs', 2)"));
+}
+
+TEST(QueueFormat, TakesOverAFileOfVersion4WithMediumPriority) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("queue.db");
+  make_version_4(path);
+  const auto queue = test::open_queue(path);
+  DeliveryRow urgent = test::delivery("pacs");
+  urgent.priority = config::Priority::high;
+  DeliveryRow patient = urgent;
+  patient.priority = config::Priority::low;
+  ASSERT_TRUE(queue->add(test::instance("low"), {patient}));
+  ASSERT_TRUE(queue->add(test::instance("high"), {urgent}));
+  const auto claimed = queue->claim("pacs", 10);
+  ASSERT_TRUE(claimed);
+  ASSERT_EQ(test::ids_of(*claimed), (std::vector<std::string>{"high", "i1", "low"}));
+  const DeliveryRow& old = claimed->at(1).delivery;
+  EXPECT_EQ(old.priority, config::Priority::medium);
+  EXPECT_EQ(old.released, "by anna");
+  EXPECT_EQ(old.attempts, 3);
+  EXPECT_EQ(claimed->at(1).instance.user_name, "anna");
+  EXPECT_TRUE(check_sums(*queue));
+}
+
+// A sum that did not fit is not made to fit.
+TEST(QueueFormat, TakesADamagedRowOfVersion4ForWhatItIs) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path("queue.db");
+  make_version_4(path);
+  const auto queue = test::open_queue(path);
+  const std::atomic<bool> stop = false;
+  EXPECT_FALSE(check_queue(path, stop));
+  EXPECT_EQ(test::claimed_ids(*queue, "pacs"), std::vector<std::string>{"i1"});
+  EXPECT_EQ(test::only_delivery(*queue, "i2").state, DeliveryState::held);
 }
 
 }  // namespace

@@ -59,6 +59,7 @@ class FakeQueue : public Queue {
   // What has an answer, or a policy, is asked by add_unless_known().
   Result<bool> knows_uid(std::string_view) override { return true; }
   bool has_room() const override { return room; }
+  bool has_more_urgent(std::string_view, config::Priority) override { return false; }
   bool has_work(std::string_view) override { return true; }
   void nudge(std::string_view) override {}
   void serve(const std::string&, std::vector<std::string>) override {}

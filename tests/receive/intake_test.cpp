@@ -94,6 +94,23 @@ TEST(Intake, ARouteWhoseDestinationsAreServedAddsNoRow) {
   EXPECT_EQ(added.deliveries[0].route, "a");
 }
 
+TEST(Intake, GivesEachDeliveryThePriorityOfTheRouteThatTakesIt) {
+  Gateway gateway(
+      "[[route]]\nname = \"a\"\ndestinations = [\"pacs\"]\npriority = \"low\"\n"
+      "[[route]]\nname = \"b\"\ndestinations = [\"pacs\", \"archive\"]\npriority = \"high\"\n"
+      "[[route]]\nname = \"c\"\nfilters = [\"quarantines\"]\ndestinations = [\"archive\"]\n"
+      "priority = \"high\"\n");
+  EXPECT_EQ(take(gateway, data_set()).status, 0);
+  const auto added = gateway.queue.added().at(0);
+  ASSERT_EQ(added.deliveries.size(), 3U);
+  EXPECT_EQ(added.deliveries[0].destination, "pacs");
+  EXPECT_EQ(added.deliveries[0].priority, config::Priority::low) << "the first route has it";
+  EXPECT_EQ(added.deliveries[1].destination, "archive");
+  EXPECT_EQ(added.deliveries[1].priority, config::Priority::high);
+  EXPECT_EQ(added.deliveries[2].state, DeliveryState::quarantined);
+  EXPECT_EQ(added.deliveries[2].priority, config::Priority::high) << "for when it is released";
+}
+
 TEST(Intake, KeepsDroppedAndQuarantinedRoutesApart) {
   Gateway gateway(
       "[[route]]\nname = \"a\"\nfilters = [\"drops\"]\ndestinations = [\"pacs\"]\n"
