@@ -22,8 +22,16 @@ using std::chrono::steady_clock;
 // Claimed at once: enough to negotiate one association for, few enough that two
 // workers share a short queue.
 constexpr std::size_t kBatch = 16;
+// One that was tried so often lets others be tried before it: an association is proposed for
+// an instance, which may be why nobody takes it.
+constexpr int kTriesAhead = 3;
 // Should a word of the queue ever be missed.
 constexpr std::chrono::minutes kLookAnyway{1};
+
+std::pair<config::Priority, int> turn_of(const QueueEntry& entry) {
+  const int attempts = entry.delivery.attempts;
+  return {entry.delivery.priority, attempts < kTriesAhead ? 0 : attempts};
+}
 
 }  // namespace
 
@@ -186,6 +194,7 @@ bool Lane::send_batch_for(const std::string& name) {
 
 // Those that are not tried are ready again.
 void Lane::send_all(std::vector<QueueEntry> entries) {
+  std::ranges::stable_sort(entries, {}, turn_of);
   Claimed claimed(services_.queue, std::move(entries));
   // All may be lent to receiving threads, which may take their time where they are the only
   // way. Whoever waits here must hear of a stop.

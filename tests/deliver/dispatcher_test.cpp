@@ -215,6 +215,17 @@ TEST(Dispatcher, AnInstanceThatAlwaysFailsDoesNotKeepTheOthersWaiting) {
   EXPECT_LT(one.parts.delivery(bad, "pacs").attempts, 50);
 }
 
+// It may be what it proposes for the first that it does not like.
+TEST(Dispatcher, TriesOthersTooWhileItIsRejected) {
+  OnePacs one;
+  one.pacs.greet(Greeting::reject_transient);
+  const auto ids = one.parts.receive_many(3, {"pacs"});
+  const auto dispatcher = dispatch(one.parts);
+  for (const std::string& id : ids) {
+    EXPECT_TRUE(wait_until([&] { return one.parts.delivery(id, "pacs").attempts > 1; }));
+  }
+}
+
 TEST(Dispatcher, HoldsACorruptFileAndSendsTheRest) {
   OnePacs one;
   const std::string bad = one.receive("1.2.1");
