@@ -36,7 +36,7 @@ check:
 
 fuzz:
 	scripts/install_packages.sh build fuzz
-	scripts/build.sh fuzz
+	scripts/build.sh asan fuzz
 	scripts/fuzz.sh
 
 packages:

@@ -2,17 +2,17 @@
 
 option(SLUICE_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(SLUICE_TSAN "ThreadSanitizer" OFF)
-option(SLUICE_FUZZ "libFuzzer's instrumentation, with both of the first; needs clang" OFF)
+option(SLUICE_FUZZ "libFuzzer's instrumentation and programs; needs clang, and SLUICE_ASAN" OFF)
 
 add_library(sluice_settings INTERFACE)
 target_include_directories(sluice_settings INTERFACE ${PROJECT_SOURCE_DIR})
-if(NOT SLUICE_FUZZ)  # warnings are GCC's business
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # warnings are GCC's business
   target_compile_options(sluice_settings INTERFACE
     -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast
     -Woverloaded-virtual -Wundef
     -Wno-missing-field-initializers)
 endif()
-if(CMAKE_UNITY_BUILD)
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # Of several files as one GCC takes all but the first for headers, and inlines enough to
   # cry wolf at std::variant (GCC 12).
   target_compile_options(sluice_settings INTERFACE
@@ -24,17 +24,17 @@ if(SLUICE_ASAN)
   target_compile_options(sluice_settings INTERFACE
     -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(sluice_settings INTERFACE -fsanitize=address,undefined)
+  target_compile_definitions(sluice_settings INTERFACE SLUICE_SANITIZED)
 endif()
 if(SLUICE_TSAN)
-  # GCC 12 warns that atomic_thread_fence is not seen by TSan, in Boost's headers.
+  # GCC 12 warns that atomic_thread_fence is not seen by TSan, in Boost's headers. Clang's TSan
+  # is no choice: it does not see descriptors that libraries close.
   target_compile_options(sluice_settings INTERFACE -fsanitize=thread -Wno-tsan)
   target_link_options(sluice_settings INTERFACE -fsanitize=thread)
+  target_compile_definitions(sluice_settings INTERFACE SLUICE_SANITIZED SLUICE_SANITIZED_THREADS)
 endif()
 if(SLUICE_FUZZ)
-  target_compile_options(sluice_settings INTERFACE
-    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
-  target_link_options(sluice_settings INTERFACE -fsanitize=address,undefined)
+  target_compile_options(sluice_settings INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # sluice_library(<name> [LINK <target>...]): the .cpp files of this folder.

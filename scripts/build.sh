@@ -1,5 +1,5 @@
 #!/bin/bash
-# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan, fuzz;
+# Configures and builds one preset of CMakePresets.json: release, debug, asan, tsan;
 # all of it, or the targets named behind it.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -7,12 +7,12 @@
 #
 # What a target has seen stays in build/fuzz/corpus. A finding is made as small as can be
 # and left in build/fuzz/findings; the exit status is then 1. CONTRIBUTING.md says how to
-# keep one. Needs the `fuzz` list of install_packages.sh and a build of the preset `fuzz`.
+# keep one. Needs the `fuzz` list of install_packages.sh and a build of the preset `asan`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${SLUICE_FUZZ_SECONDS:-60}
-programs=build/fuzz/tests/fuzz
+programs=build/asan/tests/fuzz
 kept=tests/fuzz/regressions
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -21,7 +21,7 @@ known=()
 for program in "$programs"/fuzz_*; do
   [ -x "$program" ] && [ -f "$program" ] && [[ $program != *_test ]] && known+=("${program##*/fuzz_}")
 done
-[ ${#known[@]} -gt 0 ] || { echo "fuzz.sh: nothing built; run scripts/build.sh fuzz" >&2; exit 2; }
+[ ${#known[@]} -gt 0 ] || { echo "fuzz.sh: nothing built; run scripts/build.sh asan fuzz" >&2; exit 2; }
 for target in "$@"; do
   [[ " ${known[*]} " == *" $target "* ]] || {
     echo "fuzz.sh: unknown target '$target'; known: ${known[*]}" >&2

@@ -5,7 +5,7 @@
 #
 # build     to build, test and run
 # check     for `make check`: formatter, linter, and what grades the systemd unit
-# fuzz      for `make fuzz`: clang with libFuzzer and the sanitizers
+# fuzz      for `make fuzz` and the preset asan: clang, its sanitizers and libFuzzer
 # bench     for `make bench`: what Sluice is measured beside; their packages start services
 #
 # Does nothing when all are there. Else needs root or sudo.

@@ -147,12 +147,13 @@ class Dispatcher::State {
   }
 
   void keep_house() {
-    const auto has_ended = [](const auto& lane) { return lane->wait_ended(steady_clock::now()); };
-    const auto ended = std::ranges::partition(ending_, std::not_fn(has_ended));
-    for (const auto& lane : ended) lane->join();
+    const auto ended = std::erase_if(ending_, [](const auto& lane) {
+      if (!lane->wait_ended(steady_clock::now())) return false;
+      lane->join();
+      return true;
+    });
     // They may have taken to themselves that there is work, for a group also.
-    if (!ended.empty()) std::ranges::for_each(lanes_, [](const auto& lane) { lane->look_again(); });
-    ending_.erase(ended.begin(), ended.end());
+    if (ended > 0) std::ranges::for_each(lanes_, [](const auto& lane) { lane->look_again(); });
     forget_unused();
     const auto earlier = std::erase_if(setups_, [](const auto& setup) { return setup.expired(); });
     if (earlier == 0) return;
@@ -233,9 +234,9 @@ class Dispatcher::State {
     const auto is_used = [](const Earlier& earlier) {
       return std::ranges::any_of(earlier.users, [](const auto& setup) { return !setup.expired(); });
     };
-    const auto rest = std::ranges::partition(earlier_, is_used);
-    std::ranges::move(rest, std::back_inserter(unused));
-    earlier_.erase(rest.begin(), rest.end());
+    const auto rest = std::partition(earlier_.begin(), earlier_.end(), is_used);
+    std::move(rest, earlier_.end(), std::back_inserter(unused));
+    earlier_.erase(rest, earlier_.end());
   }
 
   // What waits for a destination that the configuration no longer has waits for ever,

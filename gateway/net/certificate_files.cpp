@@ -14,7 +14,7 @@
 namespace sluice::net {
 namespace {
 
-using Kind = CertificateProblem::Kind;
+using ProblemKind = CertificateProblem::Kind;
 
 class Reader {
  public:
@@ -29,7 +29,8 @@ class Reader {
   }
 
  private:
-  void problem(Kind kind, const char* key, const std::string& path, const std::string& what) {
+  void problem(ProblemKind kind, const char* key, const std::string& path,
+               const std::string& what) {
     files_.problems.push_back({kind, key, std::string(key) + " " + path + ": " + what});
   }
 
@@ -38,13 +39,13 @@ class Reader {
     struct stat state {};
     BioHandle file;
     if (::stat(path.c_str(), &state) == 0 && S_ISDIR(state.st_mode)) {
-      problem(Kind::mistake, key, path, "it is a folder");
+      problem(ProblemKind::mistake, key, path, "it is a folder");
       return file;
     }
     errno = 0;
     file.reset(BIO_new_file(path.c_str(), "r"));
     if (file == nullptr) {
-      problem(Kind::mistake, key, path,
+      problem(ProblemKind::mistake, key, path,
               "cannot be read: " + std::generic_category().message(errno));
     }
     ERR_clear_error();
@@ -70,10 +71,10 @@ class Reader {
       certificates.push_back(std::move(next));
     }
     if (!at_end()) {
-      problem(Kind::mistake, key, path,
+      problem(ProblemKind::mistake, key, path,
               "certificate " + std::to_string(certificates.size() + 1) + " in it is broken");
     } else if (certificates.empty()) {
-      problem(Kind::mistake, key, path,
+      problem(ProblemKind::mistake, key, path,
               "it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
     }
     return certificates;
@@ -82,14 +83,14 @@ class Reader {
   void judge_dates(const char* key, const std::string& path, const std::string& what,
                    CalendarTime begin, CalendarTime end, bool warn_early) {
     if (now_ < begin) {
-      problem(Kind::outdated, key, path,
+      problem(ProblemKind::outdated, key, path,
               what + " is not valid before " + days_text(begin - now_) +
                   " from now; is the clock right?");
     } else if (end <= now_) {
-      problem(Kind::outdated, key, path,
+      problem(ProblemKind::outdated, key, path,
               what + " expired " + days_text(now_ - end) + " ago; renew it");
     } else if (warn_early && end - now_ < kExpiryWarning) {
-      problem(Kind::warning, key, path,
+      problem(ProblemKind::warning, key, path,
               what + " expires in " + days_text(end - now_) + "; renew it");
     }
   }
@@ -110,13 +111,13 @@ class Reader {
     if (files_.chain.empty()) return;
     X509* const own = files_.chain.front().get();
     if (files_.key != nullptr && X509_check_private_key(own, files_.key.get()) != 1) {
-      problem(Kind::mistake, "key", tls_.key,
+      problem(ProblemKind::mistake, "key", tls_.key,
               "it does not belong to the first certificate in " + tls_.certificate);
     }
     const int purpose =
         side_ == TlsSide::listener ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
     if (X509_check_purpose(own, purpose, 0) == 0) {
-      problem(Kind::warning, "certificate", tls_.certificate,
+      problem(ProblemKind::warning, "certificate", tls_.certificate,
               std::string("it was not made for a ") +
                   (side_ == TlsSide::listener ? "server (serverAuth)" : "client (clientAuth)") +
                   "; peers will refuse it");
@@ -127,7 +128,7 @@ class Reader {
   void read_key() {
     struct stat state {};
     if (::stat(tls_.key.c_str(), &state) == 0 && (state.st_mode & (S_IROTH | S_IWOTH)) != 0) {
-      problem(Kind::mistake, "key", tls_.key,
+      problem(ProblemKind::mistake, "key", tls_.key,
               "everybody on this machine can use the private key; chmod o-rw " + tls_.key);
     }
     const BioHandle file = open("key", tls_.key);
@@ -141,7 +142,7 @@ class Reader {
     files_.key.reset(PEM_read_bio_PrivateKey(file.get(), nullptr, no_passphrase, &asked));
     ERR_clear_error();
     if (files_.key != nullptr) return;
-    problem(Kind::mistake, "key", tls_.key,
+    problem(ProblemKind::mistake, "key", tls_.key,
             asked ? "it is protected by a passphrase; take that off: openssl pkey -in " + tls_.key
                   : "it holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)");
   }
@@ -151,7 +152,7 @@ class Reader {
     for (const CertificateHandle& each : files_.authorities) {
       // A bundle may hold an old CA beside its successor.
       if (not_after(*each) > now_) continue;
-      problem(Kind::warning, "ca", tls_.ca,
+      problem(ProblemKind::warning, "ca", tls_.ca,
               "CA '" + log::escape(subject_of(*each)) + "' expired " +
                   days_text(now_ - not_after(*each)) + " ago");
     }
@@ -166,10 +167,10 @@ class Reader {
       files_.revocations.push_back(std::move(next));
     }
     if (!at_end()) {
-      problem(Kind::mistake, "crl", tls_.crl,
+      problem(ProblemKind::mistake, "crl", tls_.crl,
               "CRL " + std::to_string(files_.revocations.size() + 1) + " in it is broken");
     } else if (files_.revocations.empty()) {
-      problem(Kind::mistake, "crl", tls_.crl,
+      problem(ProblemKind::mistake, "crl", tls_.crl,
               "it holds no CRL in PEM form (-----BEGIN X509 CRL-----)");
     }
     for (const CrlHandle& each : files_.revocations) {
@@ -192,7 +193,7 @@ class Reader {
 
 const CertificateProblem* CertificateFiles::mistake() const {
   for (const CertificateProblem& each : problems) {
-    if (each.kind == Kind::mistake) return &each;
+    if (each.kind == ProblemKind::mistake) return &each;
   }
   return nullptr;
 }

@@ -192,8 +192,10 @@ std::int64_t to_microseconds(Time time) {
   return std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
 }
 
+// A damaged row may say any; ages of what is told can be reckoned.
 Time to_time(std::int64_t microseconds) {
-  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds)));
+  const std::int64_t latest = to_microseconds(Time::max()) / 2;
+  return Time(std::chrono::microseconds(std::clamp<std::int64_t>(microseconds, 0, latest)));
 }
 
 bool is_final(DeliveryState state) {

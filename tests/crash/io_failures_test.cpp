@@ -26,7 +26,7 @@ namespace {
 constexpr int kMostCalls = 1000;
 
 // A sanitizer's build is slow and looks for other things: not every call there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_SANITIZED)
 constexpr int kStep = 10;
 #else
 constexpr int kStep = 1;

@@ -11,7 +11,7 @@ namespace sluice::test {
 namespace {
 
 // A sanitizer's build is slow and looks for other things: not every call there.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_SANITIZED)
 constexpr int kCutsApart = 15;
 constexpr std::size_t kKills = 20;
 #else

@@ -15,7 +15,7 @@
 namespace sluice::test {
 
 // AddressSanitizer and ThreadSanitizer take their time, and memory of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_SANITIZED)
 inline constexpr bool kSanitized = true;
 #else
 inline constexpr bool kSanitized = false;

@@ -19,7 +19,7 @@ using std::chrono::hours;
 using std::chrono::system_clock;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Kind = CertificateProblem::Kind;
+using ProblemKind = CertificateProblem::Kind;
 
 class CertificateFilesTest : public testing::Test {
  protected:
@@ -35,7 +35,7 @@ class CertificateFilesTest : public testing::Test {
     std::ofstream(folder_.path(name)) << text;
   }
   // There is one problem, of this kind and key.
-  void expect_problem(Kind kind, const std::string& key, const std::string& text,
+  void expect_problem(ProblemKind kind, const std::string& key, const std::string& text,
                       TlsSide side = TlsSide::listener) const {
     const auto problems = find_certificate_problems(tls_, side, system_clock::now());
     ASSERT_EQ(problems.size(), 1U);
@@ -62,7 +62,7 @@ TEST_F(CertificateFilesTest, AreAllNamedWhenTheyAreMissing) {
   const auto problems = find_certificate_problems(tls_, TlsSide::listener, system_clock::now());
   ASSERT_EQ(problems.size(), 4U);
   for (const CertificateProblem& problem : problems) {
-    EXPECT_EQ(problem.kind, Kind::mistake);
+    EXPECT_EQ(problem.kind, ProblemKind::mistake);
     EXPECT_THAT(problem.message, HasSubstr("No such file"));
   }
 }
@@ -84,22 +84,22 @@ TEST_F(CertificateFilesTest, MustBePem) {
 TEST_F(CertificateFilesTest, MustBeWhole) {
   std::ofstream(tls_.certificate, std::ios::app)
       << "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-  expect_problem(Kind::mistake, "certificate", "certificate 2 in it is broken");
+  expect_problem(ProblemKind::mistake, "certificate", "certificate 2 in it is broken");
 }
 
 TEST_F(CertificateFilesTest, MustNotBeAFolder) {
   tls_.ca = folder_.path("");
-  expect_problem(Kind::mistake, "ca", "it is a folder");
+  expect_problem(ProblemKind::mistake, "ca", "it is a folder");
 }
 
 TEST_F(CertificateFilesTest, TellAKeyThatBelongsToAnotherCertificate) {
   tls_.key = authority_.issue("other").key;
-  expect_problem(Kind::mistake, "key", "does not belong to the first certificate");
+  expect_problem(ProblemKind::mistake, "key", "does not belong to the first certificate");
 }
 
 TEST_F(CertificateFilesTest, TellAKeyThatEverybodyCanRead) {
   std::filesystem::permissions(tls_.key, std::filesystem::perms(0644));
-  expect_problem(Kind::mistake, "key", "chmod o-rw");
+  expect_problem(ProblemKind::mistake, "key", "chmod o-rw");
 }
 
 TEST_F(CertificateFilesTest, TellAKeyWithAPassphraseInsteadOfAskingForIt) {
@@ -109,36 +109,36 @@ TEST_F(CertificateFilesTest, TellAKeyWithAPassphraseInsteadOfAskingForIt) {
   PEM_write_bio_PrivateKey(out, key, EVP_aes_128_cbc(), secret, 6, nullptr, nullptr);
   BIO_free(out);
   EVP_PKEY_free(key);
-  expect_problem(Kind::mistake, "key", "protected by a passphrase");
+  expect_problem(ProblemKind::mistake, "key", "protected by a passphrase");
 }
 
 TEST_F(CertificateFilesTest, TellAKeyThatIsTooShort) {
   use(authority_.issue("short", {.rsa_bits = 1024}));
-  expect_problem(Kind::mistake, "certificate", "key too small");
+  expect_problem(ProblemKind::mistake, "certificate", "key too small");
 }
 
 TEST_F(CertificateFilesTest, TellWhatExpiredAndWhatIsNotYetValid) {
   use(authority_.issue("old", {.ends = hours(-72)}));
-  expect_problem(Kind::outdated, "certificate", "'CN=gateway' expired 3 days ago");
+  expect_problem(ProblemKind::outdated, "certificate", "'CN=gateway' expired 3 days ago");
   use(authority_.issue("early", {.begins = hours(80)}));
-  expect_problem(Kind::outdated, "certificate", "not valid before 3 days from now");
+  expect_problem(ProblemKind::outdated, "certificate", "not valid before 3 days from now");
 }
 
 TEST_F(CertificateFilesTest, WarnThirtyDaysAhead) {
   use(authority_.issue("soon", {.ends = hours(29 * 24 + 1)}));
-  expect_problem(Kind::warning, "certificate", "expires in 29 days");
+  expect_problem(ProblemKind::warning, "certificate", "expires in 29 days");
   use(authority_.issue("later", {.ends = hours(31 * 24)}));
   EXPECT_THAT(find_certificate_problems(tls_, TlsSide::listener, system_clock::now()), IsEmpty());
 }
 
 TEST_F(CertificateFilesTest, TellACrlThatIsOver) {
   tls_.crl = authority_.revoke({}, hours(-3));
-  expect_problem(Kind::outdated, "crl", "expired 3 hours ago");
+  expect_problem(ProblemKind::outdated, "crl", "expired 3 hours ago");
 }
 
 TEST_F(CertificateFilesTest, WarnOfACertificateForTheOtherSide) {
   use(authority_.issue("client", {.extended_key_usage = "clientAuth"}));
-  expect_problem(Kind::warning, "certificate", "not made for a server");
+  expect_problem(ProblemKind::warning, "certificate", "not made for a server");
   EXPECT_THAT(find_certificate_problems(tls_, TlsSide::destination, system_clock::now()),
               IsEmpty());
 }

@@ -151,7 +151,7 @@ long sync(Call call, int file) {
 }
 
 // ThreadSanitizer must see descriptors come and go: two with one number are two.
-#if defined(__SANITIZE_THREAD__)
+#if defined(SLUICE_SANITIZED_THREADS)
 long system_close(int file) {
   static const auto next = reinterpret_cast<int (*)(int)>(::dlsym(RTLD_NEXT, "close"));
   return next(file);
