@@ -37,7 +37,7 @@ void report(std::string_view message, const std::vector<std::string>& ids) {
 }  // namespace
 
 Result<std::unique_ptr<RunningGateway>> RunningGateway::start(
-    std::shared_ptr<const Setup> setup, std::vector<net::InheritedSocket> inherited) {
+    const std::shared_ptr<const Setup>& setup, std::vector<net::InheritedSocket> inherited) {
   std::unique_ptr<RunningGateway> gateway(new RunningGateway(setup));
   if (const auto opened = gateway->open_stores(); !opened) return tl::unexpected(opened.error());
   gateway->report_differences();
@@ -262,7 +262,7 @@ Result<void> RunningGateway::reload(const std::shared_ptr<const Setup>& next) {
   spool_->set_min_free_space(config.gateway.min_free_space);
   current_.set(next);
   dispatcher_->apply(std::move(lanes));
-  server_->apply(std::move(*server));
+  server_->apply(*server);
   age_watch_.use(config.gateway);
   certificates_ = CertificateWatch(config);
   if (queue_gauges_) queue_gauges_->set_destinations(names_of_destinations(config));

@@ -38,7 +38,7 @@ class RunningGateway {
   // `inherited`: sockets of the service manager. Errors: configuration, transient or
   // corrupt, with path or port and what to do.
   [[nodiscard]] static Result<std::unique_ptr<RunningGateway>> start(
-      std::shared_ptr<const Setup> setup, std::vector<net::InheritedSocket> inherited);
+      const std::shared_ptr<const Setup>& setup, std::vector<net::InheritedSocket> inherited);
 
   // In the order of the listeners; port 0 was replaced by the real one.
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return server_->ports(); }

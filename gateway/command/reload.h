@@ -56,7 +56,9 @@ class ReloadSocket {
   [[nodiscard]] static Result<ReloadSocket> open(const std::string& data_dir);
   ~ReloadSocket();
   ReloadSocket(ReloadSocket&& other) noexcept = default;
-  ReloadSocket& operator=(ReloadSocket&& other) = delete;
+  ReloadSocket(const ReloadSocket&) = delete;
+  ReloadSocket& operator=(const ReloadSocket&) = delete;
+  ReloadSocket& operator=(ReloadSocket&&) = delete;
 
   // Readable when somebody asks.
   [[nodiscard]] int descriptor() const { return listening_.get(); }

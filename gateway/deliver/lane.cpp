@@ -36,10 +36,7 @@ std::pair<config::Priority, int> turn_of(const QueueEntry& entry) {
 }  // namespace
 
 Lane::Lane(const config::Destination& destination, Services services)
-    : destination_(destination),
-      services_(std::move(services)),
-      counters_(destination),
-      flow_(destination_) {
+    : destination_(destination), services_(services), counters_(destination), flow_(destination_) {
   for (int worker = 0; worker < destination.associations; ++worker) {
     auto sender = destination.scheme == "file"
                       ? make_folder_sender(destination)

@@ -93,10 +93,10 @@ class Acceptor::State : public std::enable_shared_from_this<Acceptor::State> {
   void reject(const std::shared_ptr<HalfOpen>& client, const Objection& objection,
               const AssociateRequest& request, bool is_alerted = false);
   void abort(const std::shared_ptr<HalfOpen>& client, Abort reason, std::string_view text);
-  void alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
-             const std::string& calling_ae_title = "");
-  [[nodiscard]] bool may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
-                                      const AssociateRequest& request);
+  static void alert(const std::shared_ptr<HalfOpen>& client, const TlsFailure& failure,
+                    const std::string& calling_ae_title = "");
+  [[nodiscard]] static bool may_use_ae_title(const std::shared_ptr<HalfOpen>& client,
+                                             const AssociateRequest& request);
   void run() noexcept;
 
   asio::io_context io_;
@@ -482,7 +482,7 @@ std::vector<std::uint16_t> Acceptor::ports() const {
 Result<std::shared_ptr<Acceptor::Change>> Acceptor::prepare(AcceptorRules rules) {
   return state_->prepare(std::move(rules));
 }
-void Acceptor::apply(std::shared_ptr<Change> change) {
+void Acceptor::apply(const std::shared_ptr<Change>& change) {
   state_->apply(*change);
 }
 void Acceptor::stop() {

@@ -55,7 +55,7 @@ class Acceptor {
   class Change;
   [[nodiscard]] Result<std::shared_ptr<Change>> prepare(AcceptorRules rules);
   // Closes the ports of those that are gone. Waits for the acceptor's thread, for a moment.
-  void apply(std::shared_ptr<Change> change);
+  void apply(const std::shared_ptr<Change>& change);
 
   // Closes the listeners and every connection without an association. Returns when
   // neither policy nor handler runs any more.

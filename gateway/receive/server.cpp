@@ -85,7 +85,7 @@ class Server::State {
     if (!rules) return tl::unexpected<Error>(rules.error());
     return acceptor_->prepare(std::move(*rules));
   }
-  void apply(Change change) { acceptor_->apply(std::move(change)); }
+  void apply(const Change& change) { acceptor_->apply(change); }
 
   [[nodiscard]] std::vector<std::uint16_t> ports() const { return acceptor_->ports(); }
 
@@ -210,8 +210,8 @@ std::vector<std::uint16_t> Server::ports() const {
 Result<Server::Change> Server::prepare(const std::shared_ptr<const Setup>& next) {
   return state_->prepare(next);
 }
-void Server::apply(Change change) {
-  state_->apply(std::move(change));
+void Server::apply(const Change& change) {
+  state_->apply(change);
 }
 void Server::stop(std::chrono::milliseconds drain_timeout) {
   state_->stop(drain_timeout);

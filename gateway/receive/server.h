@@ -7,7 +7,7 @@
 // Another configuration is for the clients that connect from then on:
 //
 //   auto change = server.prepare(setup);    // all that can fail: certificates, new ports
-//   if (change) server.apply(std::move(*change));
+//   if (change) server.apply(*change);
 //
 // One thread calls it.
 #pragma once
@@ -72,7 +72,7 @@ class Server {
   // all when it ends before. Errors: as start().
   using Change = std::shared_ptr<net::Acceptor::Change>;
   [[nodiscard]] Result<Change> prepare(const std::shared_ptr<const Setup>& next);
-  void apply(Change change);
+  void apply(const Change& change);
 
   void stop(std::chrono::milliseconds drain_timeout);
 
