@@ -59,7 +59,8 @@ int check(const std::string& config_file, const CheckOptions& options) {
     if (right) {
       std::cout << config_file << ": no mistakes: " << setup.config.listeners.size()
                 << " listener(s), " << setup.config.routes.size() << " route(s), "
-                << setup.config.destinations.size() << " destination(s)\n"
+                << setup.config.destinations.size() << " destination(s), "
+                << setup.config.groups.size() << " group(s)\n"
                 << std::flush;
     }
   }

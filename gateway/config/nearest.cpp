@@ -58,13 +58,14 @@ std::optional<std::string> nearest(std::string_view name, std::span<const std::s
 
 std::string suggestion(std::string_view name, std::span<const std::string> known) {
   if (const auto near = nearest(name, known)) return "; did you mean '" + log::escape(*near) + "'?";
-  if (known.empty()) return "";
-  return "; known here: " + join(known);
+  const std::string names = join(known);
+  return names.empty() ? "" : "; known here: " + names;
 }
 
 std::string join(std::span<const std::string> names) {
   std::string text;
   for (const std::string& name : names) {
+    if (name.empty()) continue;  // forgotten, which is a mistake of its own
     if (!text.empty()) text += ", ";
     text += log::escape(name);
   }

@@ -32,6 +32,8 @@ TEST(Nearest, SuggestsOneNameOrTellsAll) {
   EXPECT_EQ(suggestion("colour", kKeys),
             "; known here: port, address, ae_titles, calling_ae_titles");
   EXPECT_EQ(suggestion("colour", {}), "");
+  const std::vector<std::string> one_forgotten = {"", "pacs"};
+  EXPECT_EQ(suggestion("archive", one_forgotten), "; known here: pacs");
 }
 
 }  // namespace
