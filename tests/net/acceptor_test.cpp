@@ -316,7 +316,7 @@ TEST(Acceptor, KeepsTheSocketOfAListenerAndTheRulesOfWhoHasConnected) {
       rules_of({{.name = "new", .address = "127.0.0.1"}, {.name = "kept", .address = "127.0.0.1"}},
                kCallingAeTitleNotRecognized));
   ASSERT_TRUE(change);
-  acceptor.apply(std::move(*change));
+  acceptor.apply(*change);
   EXPECT_EQ(acceptor.ports()[1], ports[0]);
   EXPECT_THROW((void)RawPeer::connect(ports[1]), std::runtime_error);
   for (const std::uint16_t port : acceptor.ports()) {
