@@ -31,15 +31,17 @@ struct Members {
   bool is_balanced = false;
   std::atomic<std::size_t> turn = 0;
 
-  // The first that is not away, or is free; the first of all, when there is none.
+  // Balanced, the next that is prompt; else the first that is not away, or the first of all.
   [[nodiscard]] std::shared_ptr<Lane> choose() {
     if (lanes.size() == 1) return lanes.front();
     const std::size_t first = is_balanced ? turn++ : 0;
-    for (std::size_t n = 0; n < lanes.size(); ++n) {
+    for (std::size_t n = 0; is_balanced && n < lanes.size(); ++n) {
       const auto& lane = lanes[(first + n) % lanes.size()];
-      if (is_balanced ? lane->is_prompt() : !lane->is_away()) return lane;
+      if (lane->is_prompt()) return lane;
     }
-    return lanes.front();
+    const auto there =
+        std::ranges::find_if(lanes, [](const auto& lane) { return !lane->is_away(); });
+    return there == lanes.end() ? lanes.front() : *there;
   }
   // Whether choose() would find one that is; takes nobody's turn.
   [[nodiscard]] bool is_prompt() {

@@ -1,5 +1,8 @@
 // Destinations of which one is enough.
 #include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -103,6 +106,26 @@ TEST(Group, SharesOutAmongAGroupThatIsBalanced) {
   EXPECT_FALSE(a.stored().empty());
   EXPECT_FALSE(b.stored().empty());
   EXPECT_EQ(a.stored().size() + b.stored().size(), 40U);
+}
+
+TEST(Group, ChoosesOneThatIsSlowBeforeOneThatIsAway) {
+  ScriptedPacs slow([](const StoredByPacs&, int) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // longer than the patience
+    return Reaction();
+  });
+  GatewayParts parts("[[destination]]\nname = \"away\"\naddress = \"dicom://PACS@127.0.0.1:" +
+                     std::to_string(free_port()) + "\"\nretry_min = \"1min\"\n" +
+                     dicom_destination("slow", slow.port()) +
+                     "[[group]]\nname = \"both\"\ndestinations = [\"away\", \"slow\"]\n"
+                     "mode = \"balance\"\n" +
+                     route("\"both\""));
+  const auto dispatcher = dispatch(parts);
+  const std::string to_away = parts.receive(small_instance("1.2.3"), {"away"});
+  EXPECT_TRUE(parts.wait_for(to_away, "away", DeliveryState::deferred));
+  const std::string to_slow = parts.receive(small_instance("1.2.4"), {"slow"});
+  EXPECT_TRUE(parts.wait_for(to_slow, "slow", DeliveryState::delivered));
+  EXPECT_EQ(dispatcher->lane("both"), dispatcher->lane("slow"));
+  EXPECT_EQ(dispatcher->lane("both"), dispatcher->lane("slow")) << "whoever's turn it is";
 }
 
 }  // namespace

@@ -54,27 +54,32 @@ TEST(DeliveryPriority, SendsTheMostUrgentFirstOnceTheDestinationIsBack) {
   EXPECT_THAT(priorities, ElementsAre(kHigh, kHigh, kMedium, kMedium, kLow, kLow));
 }
 
-// What a worker has claimed already does not keep it waiting.
-TEST(DeliveryPriority, SendsWhatIsMoreUrgentBehindTheOneThatIsUnderWay) {
+// Takes one instance, and answers none before it is let go.
+struct HeldUpPacs {
   std::atomic<bool> is_held_up = true;
   std::atomic<int> begun = 0;
-  OnePacs one(
-      [&](const StoredByPacs&, int) {
-        ++begun;
-        EXPECT_TRUE(wait_until([&] { return !is_held_up; }));
-        return Reaction();
-      },
-      "associations = 1\n");
+  OnePacs one{[this](const StoredByPacs&, int) {
+                ++begun;
+                EXPECT_TRUE(wait_until([this] { return !is_held_up; }));
+                return Reaction();
+              },
+              "associations = 1\n"};
+};
+
+// What a worker has claimed already does not keep it waiting.
+TEST(DeliveryPriority, SendsWhatIsMoreUrgentBehindTheOneThatIsUnderWay) {
+  HeldUpPacs held;
+  OnePacs& one = held.one;
   std::vector<std::string> ids;
   for (const char* uid : {"1.2.1", "1.2.2", "1.2.3"}) {
     ids.push_back(receive(one, uid, Priority::low));
   }
   const auto dispatcher = dispatch(one.parts);
-  ASSERT_TRUE(wait_until([&] { return begun == 1; })) << "all three are claimed by now";
+  ASSERT_TRUE(wait_until([&] { return held.begun == 1; })) << "all three are claimed by now";
   EXPECT_EQ(one.parts.count_of("pacs", DeliveryState::sending), 3U);
   ids.push_back(receive(one, "1.2.4", Priority::medium));
   ids.push_back(receive(one, "1.2.5", Priority::high));
-  is_held_up = false;
+  held.is_held_up = false;
   for (const std::string& id : ids) {
     EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
     EXPECT_EQ(one.parts.delivery(id, "pacs").attempts, 1);
@@ -86,19 +91,12 @@ TEST(DeliveryPriority, SendsWhatIsMoreUrgentBehindTheOneThatIsUnderWay) {
 
 // The same for what a receiving thread hands over without a claim.
 TEST(DeliveryPriority, SendsWhatIsHandedOverByItsPriority) {
-  std::atomic<bool> is_held_up = true;
-  std::atomic<int> begun = 0;
-  OnePacs one(
-      [&](const StoredByPacs&, int) {
-        ++begun;
-        EXPECT_TRUE(wait_until([&] { return !is_held_up; }));
-        return Reaction();
-      },
-      "associations = 1\n");
+  HeldUpPacs held;
+  OnePacs& one = held.one;
   std::vector<std::string> ids = {receive(one, "1.2.1", Priority::low),
                                   receive(one, "1.2.6", Priority::low)};
   const auto dispatcher = dispatch(one.parts);
-  ASSERT_TRUE(wait_until([&] { return begun == 1; })) << "both are claimed by now";
+  ASSERT_TRUE(wait_until([&] { return held.begun == 1; })) << "both are claimed by now";
   Lane& lane = *dispatcher->lane("pacs");
   for (const auto& [uid, priority] :
        {std::pair("1.2.2", Priority::low), std::pair("1.2.3", Priority::medium),
@@ -107,7 +105,7 @@ TEST(DeliveryPriority, SendsWhatIsHandedOverByItsPriority) {
         one.parts.receive(small_instance(uid), {"pacs"}, "all", priority, DeliveryState::sending));
     lane.hand_over({one.parts.row(ids.back()), one.parts.delivery(ids.back(), "pacs")});
   }
-  is_held_up = false;
+  held.is_held_up = false;
   for (const std::string& id : ids) {
     EXPECT_TRUE(one.parts.wait_for(id, "pacs", DeliveryState::delivered));
   }
