@@ -108,34 +108,31 @@ std::string to_uri(const std::string& path, std::string_view parameters) {
 }
 
 // Little endian whatever the machine: a file may move to another.
-void add_number(XXH3_state_t& state, std::uint64_t number) {
-  std::array<unsigned char, 8> bytes{};
-  for (unsigned char& byte : bytes) {
-    byte = static_cast<unsigned char>(number & 0xFFU);
-    number >>= 8U;
+void add_number(std::string& bytes, std::uint64_t number) {
+  for (unsigned shift = 0; shift < 64; shift += 8) {
+    bytes += static_cast<char>(number >> shift & 0xFFU);
   }
-  (void)XXH3_64bits_update(&state, bytes.data(), bytes.size());
 }
 
 // Each argument behind its type, and a text behind its length: no two rows read the same.
-void row_sum(sqlite3_context* context, int count, sqlite3_value** values) {
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                              &XXH3_freeState);
-  if (state == nullptr) return sqlite3_result_error_nomem(context);
-  (void)XXH3_64bits_reset(state.get());
+void row_sum(sqlite3_context* context, int count, sqlite3_value** values) try {
+  thread_local std::string bytes;
+  bytes.clear();
   for (sqlite3_value* value : std::span(values, static_cast<std::size_t>(count))) {
     const int type = sqlite3_value_type(value);
-    add_number(*state, static_cast<std::uint64_t>(type));
+    add_number(bytes, static_cast<std::uint64_t>(type));
     if (type == SQLITE_INTEGER) {
-      add_number(*state, static_cast<std::uint64_t>(sqlite3_value_int64(value)));
+      add_number(bytes, static_cast<std::uint64_t>(sqlite3_value_int64(value)));
       continue;
     }
-    const void* bytes = sqlite3_value_blob(value);
+    const void* text = sqlite3_value_blob(value);
     const auto length = static_cast<std::size_t>(sqlite3_value_bytes(value));
-    add_number(*state, length);
-    if (length > 0) (void)XXH3_64bits_update(state.get(), bytes, length);
+    add_number(bytes, length);
+    if (length > 0) bytes.append(static_cast<const char*>(text), length);
   }
-  sqlite3_result_int64(context, static_cast<std::int64_t>(XXH3_64bits_digest(state.get())));
+  sqlite3_result_int64(context, static_cast<std::int64_t>(XXH3_64bits(bytes.data(), bytes.size())));
+} catch (const std::bad_alloc&) {
+  sqlite3_result_error_nomem(context);
 }
 
 }  // namespace

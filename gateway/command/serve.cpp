@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 
+#include <malloc.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -29,6 +30,15 @@ namespace sluice::command {
 namespace {
 
 constexpr int kHousekeepingMilliseconds = 500;
+
+// An instance takes some hundred KB and gives them back. Each thread's heap keeps so much of it,
+// and grows by so much: every change of its size stops all threads for a moment.
+void keep_memory() {
+  constexpr int kKept = 16 * 1024 * 1024;
+  constexpr int kGrownBy = 1024 * 1024;
+  static_cast<void>(::mallopt(M_TRIM_THRESHOLD, kKept));
+  static_cast<void>(::mallopt(M_TOP_PAD, kGrownBy));
+}
 
 // Patient data lives below it: for its owner only, unless it was made otherwise.
 Result<void> make_data_dir(const std::string& path) {
@@ -114,6 +124,7 @@ void run(RunningGateway& gateway, Reloader& reloader, const FileDescriptor& sign
 }  // namespace
 
 int serve(const std::string& config_file) {
+  keep_memory();
   ::umask(077);
   // Before any thread starts: both change the environment.
   const ServiceManager manager;

@@ -90,22 +90,18 @@ Result<Payload> Payload::open(const QueueEntry& entry, const Origin& origin, Ver
   return payload;
 }
 
-Result<Payload> Payload::open_received(Source source, const dicom::Header& header,
-                                       const QueueEntry& entry, const Origin& origin) {
-  Payload payload(std::move(source), dicom::transfer_syntax(entry.instance.transfer_syntax_uid),
-                  origin.temporary_folder);
+Result<Payload> Payload::open_received(Source source, const Instance& edited,
+                                       const QueueEntry& entry) {
+  Payload payload(std::move(source), edited.header().transfer_syntax(), {});
   payload.makes_files_ = false;
-  if (const auto run = payload.run_chain(header, entry, origin, Verdicts::binding); !run) {
-    return tl::unexpected(run.error());
-  }
+  if (const auto taken = payload.take(edited, entry); !taken) return tl::unexpected(taken.error());
   return payload;
 }
 
 Result<void> Payload::run_chain(const dicom::Header& header, const QueueEntry& entry,
                                 const Origin& origin, Verdicts verdicts) {
-  const InstanceRow& row = entry.instance;
   const std::string& route = entry.delivery.route;
-  Instance instance(provenance_of(row), header);
+  Instance instance(provenance_of(entry.instance), header);
   const auto verdict =
       origin.pipeline.apply(route, entry.delivery.destination, instance, origin.ledger, verdicts);
   if (!verdict) return tl::unexpected(verdict.error());
@@ -115,19 +111,24 @@ Result<void> Payload::run_chain(const dicom::Header& header, const QueueEntry& e
   }
   // A decision taken only now must not be forgotten once the PACS has seen it.
   if (auto durable = origin.ledger.commit(); !durable) return durable;
+  return take(instance, entry);
+}
+
+Result<void> Payload::take(const Instance& edited, const QueueEntry& entry) {
+  const InstanceRow& row = entry.instance;
   const auto uid = [&](dicom::Tag tag, const std::string& fallback) {
-    return uid_or(instance.patch().value(tag).value_or(""), fallback);
+    return uid_or(edited.patch().value(tag).value_or(""), fallback);
   };
   identifiers_ = {uid(dicom::tags::kSopClassUid, row.sop_class_uid),
                   uid(dicom::tags::kSopInstanceUid, row.sop_instance_uid),
                   uid(dicom::tags::kStudyInstanceUid, ""),
                   uid(dicom::tags::kSeriesInstanceUid, ""),
-                  instance.text(dicom::tags::kPatientId),
-                  instance.text(dicom::tags::kPatientName),
-                  instance.text(dicom::tags::kSpecificCharacterSet),
+                  edited.text(dicom::tags::kPatientId),
+                  edited.text(dicom::tags::kPatientName),
+                  edited.text(dicom::tags::kSpecificCharacterSet),
                   row.user_name,
                   entry.delivery.priority};
-  return render(instance.patch());
+  return render(edited.patch());
 }
 
 Result<void> Payload::render(const dicom::Patch& patch) {

@@ -2,8 +2,9 @@
 // chain's edits, and the identifiers that go into command and file names.
 //
 // The digest is checked before the first byte is given out, the header is scanned
-// anew and the chain runs again, so every attempt sends the same bytes. Memory: the
-// header, not the instance. A Payload belongs to one thread; the spool must outlive it.
+// anew and the chain runs again, so every attempt sends the same bytes; what is sent while it is
+// received goes by the chain that has just run. Memory: the header, not the instance. A Payload
+// belongs to one thread; the spool must outlive it.
 #pragma once
 
 #include <cstddef>
@@ -64,10 +65,10 @@ class Payload : public net::DataSource {
 
   using Source = std::variant<SpoolReader, TemporaryFile, ReceivedStream>;
 
-  // Of an instance that is being received and whose header is known. It makes no files:
-  // Errors: permanent, also when what is to be done to it needs one.
-  [[nodiscard]] static Result<Payload> open_received(Source source, const dicom::Header& header,
-                                                     const QueueEntry& entry, const Origin& origin);
+  // Of an instance that is being received, as its route decided. It makes no files: Errors:
+  // permanent, also when what is to be done to it needs one.
+  [[nodiscard]] static Result<Payload> open_received(Source source, const Instance& edited,
+                                                     const QueueEntry& entry);
 
   // The same data set in another uncompressed transfer syntax. What is in the header
   // is compared with what came out: nothing is lost silently. Rewinds this.
@@ -87,6 +88,7 @@ class Payload : public net::DataSource {
   Payload(Source source, dicom::TransferSyntax syntax, std::string temporary_folder);
   [[nodiscard]] Result<void> run_chain(const dicom::Header& header, const QueueEntry& entry,
                                        const Origin& origin, Verdicts verdicts);
+  [[nodiscard]] Result<void> take(const Instance& edited, const QueueEntry& entry);
   [[nodiscard]] Result<void> render(const dicom::Patch& patch);
   [[nodiscard]] Result<TemporaryFile> write_out();  // inflated, where it is deflated
   [[nodiscard]] Result<TemporaryFile> deflate();

@@ -45,16 +45,18 @@ std::optional<Relay> Relay::begin(const Dispatcher& dispatcher,
   return Relay(std::move(lanes), deliveries, patience);
 }
 
-void Relay::send(const InstanceRow& instance, const dicom::Header& header,
-                 std::span<const std::byte> data_set, const Payload::Origin& origin) {
+void Relay::send(const InstanceRow& instance, const Decision& decision,
+                 std::span<const std::byte> data_set) {
   until_ = std::chrono::steady_clock::now() + patience_;
-  QueueEntry entry{instance, {}};
+  entry_.instance = instance;
   for (std::size_t n = 0; n < deliveries_.size(); ++n) {
-    entry.delivery = deliveries_[n];
+    entry_.delivery = deliveries_[n];
+    const Instance* edited = decision.edited(entry_.delivery.route, entry_.delivery.destination);
+    if (edited == nullptr) continue;
     // What no payload can be made of, a worker will hold, with the reason.
-    auto payload = Payload::open_received(SpoolReader(data_set), header, entry, origin);
+    auto payload = Payload::open_received(SpoolReader(data_set), *edited, entry_);
     if (!payload) continue;
-    sent_.push_back({n, lanes_[n]->relay(entry, *payload, until_)});
+    sent_.push_back({n, lanes_[n]->relay(entry_, *payload, until_)});
   }
 }
 
@@ -87,10 +89,10 @@ void Relay::take_rest() {
 }
 
 void Relay::settle(const InstanceRow& instance) {
-  QueueEntry entry{instance, {}};
+  entry_.instance.has_file = instance.has_file;
   for (Sent& sent : sent_) {
-    entry.delivery = deliveries_[sent.delivery];
-    lanes_[sent.delivery]->settle(entry, std::move(sent.relayed));
+    entry_.delivery = deliveries_[sent.delivery];
+    lanes_[sent.delivery]->settle(entry_, std::move(sent.relayed));
   }
   for (const std::size_t n : rest_) {
     lanes_[n]->hand_over({instance, deliveries_[n]});

@@ -2,7 +2,7 @@
 // memory. What they don't accept, or not in time, goes the queue's way.
 //
 //   auto relay = Relay::begin(dispatcher, deliveries, patience);   // nullopt: not prompt
-//   relay->send(instance, header, data_set, origin);
+//   relay->send(instance, decision, data_set);
 //   relay->wait();                      // for all their answers
 //   relay->take_rest();                 // unless is_delivered(): then it needs no file
 //   ... the instance is added to the queue with relay->deliveries() ...
@@ -31,9 +31,9 @@ class Relay {
                                                   const std::vector<DeliveryRow>& deliveries,
                                                   std::chrono::milliseconds patience);
 
-  // To one after the other. The header is that of the data set, which is in memory.
-  void send(const InstanceRow& instance, const dicom::Header& header,
-            std::span<const std::byte> data_set, const Payload::Origin& origin);
+  // To one after the other, as was decided. The data set is in memory.
+  void send(const InstanceRow& instance, const Decision& decision,
+            std::span<const std::byte> data_set);
 
   // For their answers, until `patience` behind send().
   void wait();
@@ -66,6 +66,7 @@ class Relay {
   Lanes lanes_;  // of each delivery; first, because what was sent refers to them
   std::vector<DeliveryRow> deliveries_;
   std::chrono::milliseconds patience_;
+  QueueEntry entry_;  // what was sent, and to whom at last
   std::vector<Sent> sent_;
   SteadyTime until_;
   std::vector<std::size_t> rest_;  // of deliveries_

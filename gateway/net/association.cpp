@@ -1,6 +1,8 @@
 #include "gateway/net/association.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <string>
 #include <utility>
 
 #include <dcmtk/config/osconfig.h>
@@ -400,6 +402,15 @@ Result<void> Association::write(std::uint8_t context_id, bool is_command,
 
 Result<void> Association::write_command(std::uint8_t context_id, const CommandSet& set) {
   return write(context_id, true, set.encode(), true);
+}
+
+Result<void> Association::write_command_now(std::uint8_t context_id, const CommandSet& set) {
+  const std::vector<std::byte> pdu = encode_command(context_id, set.encode());
+  if (state_->connection->write_now(pdu)) return {};
+  const bool is_full = errno == EAGAIN || errno == EWOULDBLOCK;
+  return failure(ErrorCode::transient,
+                 std::string("sending failed: the peer ") +
+                     (is_full ? "does not read its answers" : "closed the connection"));
 }
 
 Result<void> Association::write_data(std::uint8_t context_id, std::span<const std::byte> data,

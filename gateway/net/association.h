@@ -91,6 +91,10 @@ class Association {
 
   // Errors: transient.
   [[nodiscard]] Result<void> write_command(std::uint8_t context_id, const CommandSet& set);
+  // The same as one PDU of no more than max_pdv_data(), in one write that does not wait. From
+  // any thread, while the association's own is in Connection::wait_for_message(). Plain TCP only.
+  // Errors: transient; then it was not taken, or in part.
+  [[nodiscard]] Result<void> write_command_now(std::uint8_t context_id, const CommandSet& set);
   [[nodiscard]] Result<void> write_data(std::uint8_t context_id, std::span<const std::byte> data,
                                         bool is_last);
 

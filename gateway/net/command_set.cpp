@@ -1,6 +1,6 @@
 #include "gateway/net/command_set.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "gateway/dicom/tag.h"
 
@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kElementHeader = 8;  // group, element, 32-bit length
 constexpr std::size_t kMaxCommentLength = 64;
+constexpr std::string_view kPadding("\0 ", 2);
 
 std::uint32_t number_at(std::span<const std::byte> bytes, std::size_t offset, std::size_t width) {
   std::uint32_t number = 0;
@@ -21,6 +22,9 @@ std::uint32_t number_at(std::span<const std::byte> bytes, std::size_t offset, st
 void append_number(std::vector<std::byte>& bytes, std::uint32_t number, std::size_t width) {
   for (std::size_t i = 0; i < width; ++i) bytes.push_back(std::byte(number >> (8 * i) & 0xFFU));
 }
+
+// Room for what a command of the composite services has.
+constexpr std::size_t kUsualElements = 12;
 
 std::string tag_text(std::uint32_t group, std::uint32_t element) {
   return dicom::to_string(
@@ -38,6 +42,7 @@ Result<CommandSet> CommandSet::parse(std::span<const std::byte> bytes) {
     return failure(ErrorCode::permanent, "the command set is broken: " + what);
   };
   CommandSet set;
+  set.elements_.reserve(kUsualElements);
   while (!bytes.empty()) {
     if (bytes.size() < kElementHeader) return bad("it ends inside an element");
     const std::uint32_t group = number_at(bytes, 0, 2);
@@ -48,28 +53,42 @@ Result<CommandSet> CommandSet::parse(std::span<const std::byte> bytes) {
       return bad(tag_text(group, element) + " is longer than the command set");
     }
     const auto value = bytes.subspan(kElementHeader, length);
-    const auto [place, added] = set.values_.try_emplace(static_cast<std::uint16_t>(element));
-    if (!added) return bad(tag_text(group, element) + " comes twice");
-    for (const std::byte byte : value) place->second.push_back(std::to_integer<char>(byte));
+    const auto number = static_cast<std::uint16_t>(element);
+    if (set.has(number)) return bad(tag_text(group, element) + " comes twice");
+    std::string& text = set.at(number);
+    text.resize(value.size());
+    std::ranges::transform(value, text.begin(), std::to_integer<char>);
     bytes = bytes.subspan(kElementHeader + length);
   }
   return set;
 }
 
+const std::string* CommandSet::find(std::uint16_t element) const {
+  const auto place = std::ranges::lower_bound(elements_, element, {}, &Element::number);
+  return place == elements_.end() || place->number != element ? nullptr : &place->value;
+}
+
+std::string& CommandSet::at(std::uint16_t element) {
+  elements_.reserve(kUsualElements);
+  auto place = std::ranges::lower_bound(elements_, element, {}, &Element::number);
+  if (place == elements_.end() || place->number != element) {
+    place = elements_.insert(place, {element, {}});
+  }
+  return place->value;
+}
+
 std::optional<std::uint16_t> CommandSet::number(std::uint16_t element) const {
-  const auto place = values_.find(element);
-  if (place == values_.end() || place->second.size() != 2) return std::nullopt;
-  const auto low = static_cast<unsigned char>(place->second[0]);
-  const auto high = static_cast<unsigned char>(place->second[1]);
+  const std::string* value = find(element);
+  if (value == nullptr || value->size() != 2) return std::nullopt;
+  const auto low = static_cast<unsigned char>(value->front());
+  const auto high = static_cast<unsigned char>(value->back());
   return static_cast<std::uint16_t>(low | high << 8U);
 }
 
 std::string CommandSet::text(std::uint16_t element) const {
-  const auto place = values_.find(element);
-  if (place == values_.end()) return {};
-  std::string text = place->second;
-  while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.pop_back();
-  return text;
+  const std::string* value = find(element);
+  if (value == nullptr) return {};
+  return value->substr(0, value->find_last_not_of(kPadding) + 1);
 }
 
 bool CommandSet::has_data_set() const {
@@ -78,26 +97,24 @@ bool CommandSet::has_data_set() const {
 }
 
 void CommandSet::set_number(std::uint16_t element, std::uint16_t value) {
-  values_[element] = {static_cast<char>(value & 0xFFU), static_cast<char>(value >> 8U)};
+  at(element) = {static_cast<char>(value & 0xFFU), static_cast<char>(value >> 8U)};
 }
 
 void CommandSet::set_uid(std::uint16_t element, std::string_view uid) {
-  std::string value(uid);
+  std::string& value = at(element) = uid;
   pad(value, '\0');
-  values_[element] = std::move(value);
 }
 
 void CommandSet::set_text(std::uint16_t element, std::string_view text) {
-  std::string value(text);
+  std::string& value = at(element) = text;
   pad(value, ' ');
-  values_[element] = std::move(value);
 }
 
 std::vector<std::byte> CommandSet::encode() const {
   std::uint32_t length = 0;
-  for (const auto& [element, value] : values_) {
-    if (element != command::kGroupLength) {
-      length += static_cast<std::uint32_t>(kElementHeader + value.size());
+  for (const Element& element : elements_) {
+    if (element.number != command::kGroupLength) {
+      length += static_cast<std::uint32_t>(kElementHeader + element.value.size());
     }
   }
   std::vector<std::byte> bytes;
@@ -106,12 +123,13 @@ std::vector<std::byte> CommandSet::encode() const {
   append_number(bytes, command::kGroupLength, 2);
   append_number(bytes, 4, 4);
   append_number(bytes, length, 4);
-  for (const auto& [element, value] : values_) {
-    if (element == command::kGroupLength) continue;
+  for (const Element& element : elements_) {
+    if (element.number == command::kGroupLength) continue;
     append_number(bytes, 0, 2);
-    append_number(bytes, element, 2);
-    append_number(bytes, static_cast<std::uint32_t>(value.size()), 4);
-    for (const char character : value) bytes.push_back(static_cast<std::byte>(character));
+    append_number(bytes, element.number, 2);
+    append_number(bytes, static_cast<std::uint32_t>(element.value.size()), 4);
+    const auto value = std::as_bytes(std::span(element.value));
+    bytes.insert(bytes.end(), value.begin(), value.end());
   }
   return bytes;
 }

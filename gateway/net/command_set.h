@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,7 +49,7 @@ class CommandSet {
   [[nodiscard]] std::optional<std::uint16_t> number(std::uint16_t element) const;
   // Without trailing NULs and spaces; "" when absent.
   [[nodiscard]] std::string text(std::uint16_t element) const;
-  [[nodiscard]] bool has(std::uint16_t element) const { return values_.contains(element); }
+  [[nodiscard]] bool has(std::uint16_t element) const { return find(element) != nullptr; }
 
   // False when (0000,0800) says that no data set follows. An absent one: no data set.
   [[nodiscard]] bool has_data_set() const;
@@ -63,7 +62,15 @@ class CommandSet {
   [[nodiscard]] std::vector<std::byte> encode() const;
 
  private:
-  std::map<std::uint16_t, std::string> values_;  // as encoded
+  struct Element {
+    std::uint16_t number = 0;
+    std::string value;  // as encoded
+  };
+  [[nodiscard]] const std::string* find(std::uint16_t element) const;
+  // Its value; a new one is empty.
+  [[nodiscard]] std::string& at(std::uint16_t element);
+
+  std::vector<Element> elements_;  // in tag order
 };
 
 // Text for an LO element of a command set, such as Error Comment (0000,0902): at most

@@ -151,7 +151,8 @@ std::ptrdiff_t Connection::receive(std::span<std::byte> buffer) noexcept {
       break;
     }
     // Between messages there is hardly ever something yet.
-    if (awaiting_ && tls_ == nullptr && !wait_for(POLLIN, stall_limit)) break;
+    const bool may_wait = awaiting_ && tls_ == nullptr && !std::exchange(has_come_, false);
+    if (may_wait && !wait_for(POLLIN, stall_limit)) break;
     const std::ptrdiff_t length = receive_some(buffer);
     if (length > 0) return length;
     if (length == 0) {
@@ -168,6 +169,25 @@ std::ptrdiff_t Connection::receive(std::span<std::byte> buffer) noexcept {
   }
   errno = ending_ == Ending::broken ? error_number_ : ETIMEDOUT;
   return ending_ == Ending::closed_by_peer ? 0 : -1;
+}
+
+// Of what write_now() changes it uses nothing, and what came is acknowledged by that.
+void Connection::wait_for_message() noexcept {
+  if (!awaiting_ || ending_ != Ending::none) return;
+  std::array<pollfd, 2> polled{
+      {{socket_.get(), POLLIN, 0}, {stop_ == nullptr ? -1 : stop_->descriptor(), POLLIN, 0}}};
+  has_come_ = ::poll(polled.data(), polled.size(), poll_timeout(deadline_)) > 0 &&
+              polled[0].revents != 0 && polled[1].revents == 0;
+}
+
+bool Connection::write_now(std::span<const std::byte> pdu) noexcept {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): sendmsg() reads only
+  iovec part{const_cast<std::byte*>(pdu.data()), pdu.size()};
+  const std::ptrdiff_t length = send_some(std::span(&part, 1));
+  if (length == static_cast<std::ptrdiff_t>(pdu.size())) return true;
+  torn_ = torn_ || length > 0;
+  if (length > 0) errno = EAGAIN;
+  return false;
 }
 
 std::ptrdiff_t Connection::receive_some(std::span<std::byte> buffer) noexcept {

@@ -13,7 +13,8 @@
 // Over TLS all of this holds, too: what counts and waits are the bytes inside. A record
 // of TLS (up to 16 KiB) gives none before it is whole, so `stall` bounds it as one byte.
 //
-// One thread uses a connection; shut_down() may be called from any.
+// One thread uses a connection; shut_down() may be called from any, and write_now() while that
+// one is in wait_for_message().
 #pragma once
 
 #include <array>
@@ -77,6 +78,12 @@ class Connection {
 
   // At least one byte, 0 when the peer closed, -1 on an error or a passed deadline.
   [[nodiscard]] std::ptrdiff_t read(std::span<std::byte> buffer) noexcept;
+
+  // Behind await_message(): until read() would not wait for a first byte. Plain TCP only.
+  void wait_for_message() noexcept;
+  // The whole PDU in one write that does not wait; false when it was not taken, or not all of it
+  // (errno EAGAIN). Nothing may be gathered. Plain TCP only.
+  [[nodiscard]] bool write_now(std::span<const std::byte> pdu) noexcept;
 
   // True when read() would not wait. Waits at most `timeout`, and the deadlines.
   [[nodiscard]] bool wait_readable(std::chrono::milliseconds timeout) noexcept;
@@ -149,6 +156,7 @@ class Connection {
   bool abort_sent_ = false;
 
   bool awaiting_ = false;  // between messages
+  bool has_come_ = false;  // the next one's first byte
   SteadyTime deadline_ = SteadyTime::max();
   Ending ending_ = Ending::none;
   int error_number_ = 0;

@@ -71,4 +71,22 @@ std::array<std::byte, 10> encode(const Abort& abort) {
   return short_pdu(PduType::abort, 0, abort.source, abort.reason);
 }
 
+std::vector<std::byte> encode_command(std::uint8_t context_id,
+                                      std::span<const std::byte> command_set) {
+  constexpr std::byte kLastOfCommand{3};
+  std::vector<std::byte> bytes;
+  bytes.reserve(kPduHeaderLength + 6 + command_set.size());
+  const auto put_length = [&](std::size_t length) {
+    for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(std::byte(length >> shift & 0xFF));
+  };
+  bytes.push_back(std::byte{static_cast<std::uint8_t>(PduType::data)});
+  bytes.push_back(std::byte{0});
+  put_length(command_set.size() + 6);
+  put_length(command_set.size() + 2);
+  bytes.push_back(std::byte{context_id});
+  bytes.push_back(kLastOfCommand);
+  bytes.insert(bytes.end(), command_set.begin(), command_set.end());
+  return bytes;
+}
+
 }  // namespace sluice::net

@@ -68,4 +68,8 @@ inline constexpr Abort kAbortInvalidParameter{2, 6};
 
 [[nodiscard]] std::array<std::byte, 10> encode(const Abort& abort);
 
+// P-DATA-TF with one PDV, the last of a command (PS3.8 9.3.5, Annex E.2).
+[[nodiscard]] std::vector<std::byte> encode_command(std::uint8_t context_id,
+                                                    std::span<const std::byte> command_set);
+
 }  // namespace sluice::net

@@ -93,6 +93,14 @@ config::Acknowledge Decision::acknowledge() const {
   return std::ranges::max(routes, {}, &RouteDecision::acknowledge).acknowledge;
 }
 
+const Instance* Decision::edited(std::string_view route, std::string_view destination) const {
+  const auto found = std::ranges::find_if(routes, [&](const RouteDecision& one) {
+    return one.route == route &&
+           std::ranges::find(one.destinations, destination) != one.destinations.end();
+  });
+  return found == routes.end() ? nullptr : found->edited.get();
+}
+
 void Pipeline::add_filters(const config::Config& config, std::span<const FilterType> types,
                            const std::string& site_key, config::Mistakes& mistakes) {
   std::vector<std::string> known;
@@ -247,15 +255,16 @@ Result<Pipeline::Run> Pipeline::run_to(std::size_t route, std::string_view desti
 }
 
 Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view destination,
-                                           Instance& instance, Ledger& ledger,
+                                           const Instance& received, Ledger& ledger,
                                            Detail detail) const {
-  auto run = run_to(route, destination, instance, ledger, Verdicts::binding);
+  const auto instance = std::make_shared<Instance>(received);
+  auto run = run_to(route, destination, *instance, ledger, Verdicts::binding);
   if (!run) return tl::unexpected(run.error());
   RouteDecision made{
-      routes_[route].name(), std::move(run->verdict),      std::move(run->filter),   {},
-      instance.changes(),    routes_[route].acknowledge(), routes_[route].priority()};
+      routes_[route].name(), std::move(run->verdict),      std::move(run->filter),    {},
+      instance->changes(),   routes_[route].acknowledge(), routes_[route].priority(), instance};
   if (detail == Detail::whole) {
-    if (auto pieces = instance.patch().render(instance.header().length())) {
+    if (auto pieces = instance->patch().render(instance->header().length())) {
       made.pieces = std::move(*pieces);
     }
   }
@@ -265,10 +274,9 @@ Result<RouteDecision> Pipeline::decide_one(std::size_t route, std::string_view d
 // A route that takes it: what it says for the destinations that nobody before it serves.
 Result<void> Pipeline::take(std::size_t route, Instance& received, Ledger& ledger, Detail detail,
                             Decision& decision, Served& served) const {
-  Instance instance = received;
-  auto made = decide_one(route, "", instance, ledger, detail);
+  auto made = decide_one(route, "", received, ledger, detail);
   if (!made) return tl::unexpected(made.error());
-  for (const std::string& label : instance.labels()) received.add_label(label);
+  for (const std::string& label : made->edited->labels()) received.add_label(label);
   const bool passes = std::holds_alternative<Pass>(made->verdict);
   const bool is_aside = routes_[route].destinations().empty() && passes;
   if (passes && !is_aside) made->verdict = verdict_on_tags(received.header());
@@ -291,8 +299,7 @@ Result<void> Pipeline::take_apart(std::size_t route, const std::vector<std::stri
                                   Decision& decision) const {
   bool stopped = false;
   for (const std::string& destination : destinations) {
-    Instance instance = received;
-    auto own = decide_one(route, destination, instance, ledger, detail);
+    auto own = decide_one(route, destination, received, ledger, detail);
     if (!own) return tl::unexpected(own.error());
     report(received.provenance(), *own);
     const bool passes = std::holds_alternative<Pass>(own->verdict);

@@ -35,6 +35,8 @@ struct RouteDecision {
   std::vector<Change> changes;            // what the chain will do when sending
   config::Acknowledge acknowledge = config::Acknowledge::safe;
   config::Priority priority = config::Priority::medium;
+  // Where it passes: as the chain left it. Refers to the header.
+  std::shared_ptr<const Instance> edited = {};
   std::vector<dicom::Piece> pieces = {};  // of Detail::whole: the bytes that will be sent
 };
 
@@ -56,6 +58,8 @@ struct Decision {
   [[nodiscard]] const Reject* rejected() const;  // of the first route that rejects, or nullptr
   // Of the route that wants most to be kept.
   [[nodiscard]] config::Acknowledge acknowledge() const;
+  // As this route passes it to that destination; nullptr when it doesn't.
+  [[nodiscard]] const Instance* edited(std::string_view route, std::string_view destination) const;
 };
 
 class Pipeline {
@@ -135,7 +139,7 @@ class Pipeline {
   }
   // What one route says, of all destinations that run no more than its own chain, or of one.
   [[nodiscard]] Result<RouteDecision> decide_one(std::size_t route, std::string_view destination,
-                                                 Instance& instance, Ledger& ledger,
+                                                 const Instance& received, Ledger& ledger,
                                                  Detail detail) const;
 
   using Served = std::set<std::string, std::less<>>;  // destinations

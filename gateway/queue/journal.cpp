@@ -1,8 +1,13 @@
 #include "gateway/queue/journal.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
+#include <future>
+#include <new>
 #include <span>
 #include <system_error>
 #include <thread>
@@ -19,15 +24,19 @@ namespace {
 
 constexpr std::size_t kPartSize = std::size_t{1024} * 1024;
 constexpr std::size_t kHead = 20;  // of a record
+// What is written past the system's cache begins and ends, in the file and in memory, at a
+// multiple of it.
+constexpr std::size_t kBlock = 4096;
 constexpr std::size_t kLongestRecord = std::size_t{16} * 1024;
 // The database clears a part at once, unless its disk is slow.
 constexpr std::chrono::seconds kPatienceWithDatabase{10};
 constexpr const char* kNoMemory = "no memory";  // short: it needs none itself
 constexpr const char* kTooSlow = "the journal's database does not keep up";
 
-void put(std::string& bytes, std::uint64_t number, std::size_t length) {
-  for (std::size_t i = 0; i < length; ++i) {
-    bytes += static_cast<char>(number >> (8 * i) & 0xFFU);
+void put(std::span<char> bytes, std::uint64_t number) {
+  for (char& byte : bytes) {
+    byte = static_cast<char>(number & 0xFFU);
+    number >>= 8U;
   }
 }
 
@@ -43,18 +52,12 @@ std::uint64_t checksum_of(std::string_view bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-std::string encode(std::span<const std::string> records, std::uint64_t turn) {
-  std::string bytes;
-  for (const std::string& record : records) {
-    std::string rest;
-    rest.reserve(kHead + record.size());
-    put(rest, turn, 8);
-    put(rest, record.size(), 4);
-    rest += record;
-    put(bytes, checksum_of(rest), 8);
-    bytes += rest;
-  }
-  return bytes;
+// As it stands in a part; as long as the head and the record are.
+void encode(std::span<char> bytes, std::string_view record, std::uint64_t turn) {
+  put(bytes.subspan(8, 8), turn);
+  put(bytes.subspan(16, 4), record.size());
+  std::ranges::copy(record, bytes.begin() + kHead);
+  put(bytes.first(8), checksum_of({&bytes[8], kHead - 8 + record.size()}));
 }
 
 struct Written {
@@ -62,9 +65,9 @@ struct Written {
   bool is_doubtful = false;  // what reached the disk is not known
 };
 
-// With the sync, which the file was opened for: one call, and faster than fdatasync behind it.
-// A disk without room, which a file of one size does not need on most file systems, leaves
-// what is synced as it was.
+// With the sync, which the file was opened for: one call, and faster than fdatasync behind it;
+// past the system's cache, where whole blocks are written. A disk without room, which a file of one
+// size does not need on most file systems, leaves what is synced as it was.
 Written write_at(int file, std::string_view bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -82,31 +85,56 @@ std::string trouble(const std::string& path, int error_number) {
 
 }  // namespace
 
+Journal::Journal(Hooks hooks)
+    : hooks_(std::move(hooks)), image_(static_cast<char*>(std::aligned_alloc(kBlock, kPartSize))) {
+  if (!image_) throw std::bad_alloc();
+}
+
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Hooks hooks) {
   std::unique_ptr<Journal> journal(new Journal(std::move(hooks)));
   for (std::size_t n = 0; n < journal->parts_.size(); ++n) {
     Part& part = journal->parts_.at(n);
-    if (auto opened = open_part(part, path + "-" + std::to_string(n)); !opened) {
+    if (auto opened = journal->open_part(part, path + "-" + std::to_string(n)); !opened) {
       return tl::unexpected(opened.error());
     }
-    journal->read_part(part);
+    journal->read_part();
   }
   for (Part& part : journal->parts_) part.is_clear = journal->left_.empty();
   // No turn has a number that one before had, a clock that is set back aside: then what is
   // left of that is behind what was cleared, and is not read.
   journal->number_ =
       static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  try {
+    journal->thread_ = std::thread([&made = *journal] { made.run(); });
+  } catch (const std::system_error& error) {
+    return failure(ErrorCode::transient, std::string("no thread for it: ") + error.what());
+  }
   return journal;
+}
+
+Journal::~Journal() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wanted_.notify_one();
+  thread_.join();
 }
 
 // Zeros all over: a file that is only allocated costs more at each first sync.
 Result<void> Journal::open_part(Part& part, std::string path) {
   part.path = std::move(path);
-  part.file =
-      FileDescriptor(::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC, 0600));
-  if (!part.file.is_valid()) return failure(ErrorCode::transient, trouble(part.path, errno));
+  // Not every file system has O_DIRECT.
+  for (const int direct : {O_DIRECT, 0}) {
+    part.file = FileDescriptor(
+        ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC | direct, 0600));
+    if (part.file.is_valid() && ::pread(part.file.get(), image_.get(), kPartSize, 0) >= 0) break;
+    if (direct == 0) return failure(ErrorCode::transient, trouble(part.path, errno));
+  }
   if (::lseek(part.file.get(), 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
-  int error_number = write_at(part.file.get(), std::string(kPartSize, '\0'), 0).error_number;
+  std::memset(image_.get(), 0, kPartSize);
+  int error_number = write_at(part.file.get(), {image_.get(), kPartSize}, 0).error_number;
   if (error_number == 0) {
     error_number = sync_folder(part.path.substr(0, part.path.rfind('/') + 1) + ".");
   }
@@ -115,15 +143,14 @@ Result<void> Journal::open_part(Part& part, std::string path) {
   return failure(ErrorCode::transient, trouble(part.path, error_number));
 }
 
-void Journal::read_part(const Part& part) {
-  std::string bytes(kPartSize, '\0');
-  const ssize_t got = ::pread(part.file.get(), bytes.data(), bytes.size(), 0);
-  bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+// What open_part() has read.
+void Journal::read_part() {
+  const std::string_view bytes(image_.get(), kPartSize);
   std::uint64_t turn = 0;
   for (std::size_t at = 0; at + kHead <= bytes.size();) {
     const std::uint64_t length = number_at(bytes, at + 16, 4);
     if (length > bytes.size() - at - kHead) return;
-    const std::string_view rest = std::string_view(bytes).substr(at + 8, kHead - 8 + length);
+    const std::string_view rest = bytes.substr(at + 8, kHead - 8 + length);
     const std::uint64_t its_turn = number_at(rest, 0, 8);
     if (checksum_of(rest) != number_at(bytes, at, 8) || (at > 0 && its_turn != turn)) return;
     turn = its_turn;
@@ -132,92 +159,111 @@ void Journal::read_part(const Part& part) {
   }
 }
 
-Result<std::size_t> Journal::append(std::string record, bool needs_names) {
+void Journal::append(std::string record, bool needs_names, Done done) {
   if (record.size() > kLongestRecord) {
-    return failure(ErrorCode::transient, "a record too long for the journal");
+    return done(failure(ErrorCode::transient, "a record too long for the journal"));
   }
-  std::unique_lock lock(mutex_);
-  const std::shared_ptr<Turn> turn = gathering_;
-  turn->length += kHead + record.size();
-  turn->records.push_back(std::move(record));
-  turn->needs_names = turn->needs_names || needs_names;
-  const bool leads = !std::exchange(leading_, true);
-  lock.unlock();
-  if (const auto done = wait_for(*turn, leads); !done) return tl::unexpected(done.error());
-  return turn->part;
+  add({std::move(record), std::move(done)}, needs_names);
 }
 
 Result<void> Journal::end_part() {
+  const auto ended = std::make_shared<std::promise<Result<std::size_t>>>();
+  add({std::nullopt, [ended](const Result<std::size_t>& part) { ended->set_value(part); }}, false);
+  const auto part = ended->get_future().get();
+  if (!part) return tl::unexpected(part.error());
+  return {};
+}
+
+void Journal::add(Record record, bool needs_names) {
+  const std::size_t length = record.bytes ? kHead + record.bytes->size() : 0;
+  const bool ends_part = !record.bytes;
   std::unique_lock lock(mutex_);
-  const std::shared_ptr<Turn> turn = gathering_;
-  turn->ends_part = true;
-  const bool leads = !std::exchange(leading_, true);
-  lock.unlock();
-  return wait_for(*turn, leads);
-}
-
-Result<void> Journal::wait_for(Turn& turn, bool leads) {
-  while (turn.state != Turn::done) {
-    if (leads) {
-      lead();
-      continue;
-    }
-    turn.state.wait(Turn::gathering);
-    Turn::State wanted = Turn::wants_leader;
-    leads = turn.state.compare_exchange_strong(wanted, Turn::gathering);
+  if (gathering_.length + length > kPartSize) {
+    lock.unlock();
+    return record.done(failure(ErrorCode::transient, "more at once than a part holds"));
   }
-  if (turn.error.empty()) return {};
-  return failure(ErrorCode::transient, turn.error);
+  gathering_.records.push_back(std::move(record));
+  gathering_.length += length;
+  gathering_.needs_names = gathering_.needs_names || needs_names;
+  gathering_.ends_part = gathering_.ends_part || ends_part;
+  if (!std::exchange(leading_, true)) lead(lock);
 }
 
-// Syncs what has gathered; then one of those who came meanwhile goes on.
-void Journal::lead() {
+void Journal::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wanted_.wait(lock, [this] { return is_handed_over_ || (stopping_ && !leading_); });
+    if (!std::exchange(is_handed_over_, false)) return;
+    lead(lock);
+    lock.lock();
+  }
+}
+
+// Syncs what has gathered; what came meanwhile is the thread's. Returns without the lock.
+void Journal::lead(std::unique_lock<std::mutex>& lock) {
   // Where there is more to do than processors, whoever is about to come comes first, and one
   // sync does for many; else this costs nothing.
+  lock.unlock();
   std::this_thread::yield();
-  std::unique_lock lock(mutex_);
-  const std::shared_ptr<Turn> turn = std::exchange(gathering_, std::make_shared<Turn>());
+  lock.lock();
+  Turn turn = std::exchange(gathering_, {});
+  std::string error;
   // Whatever happens, who waits is answered, and the lead passed on.
   try {
-    turn->error = write(lock, *turn);
+    error = write(lock, turn);
   } catch (const std::exception&) {
     if (!lock.owns_lock()) lock.lock();
-    turn->error = kNoMemory;
+    error = kNoMemory;
   }
-  turn->state = Turn::done;
-  turn->state.notify_all();
-  leading_ = !gathering_->records.empty() || gathering_->ends_part;
-  if (!leading_) return;
-  gathering_->state = Turn::wants_leader;
-  gathering_->state.notify_one();
+  const std::size_t part = current_;
+  if (turn.ends_part && error.empty() && !begin_part(lock)) turn.not_ended = kTooSlow;
+  leading_ = is_handed_over_ = !gathering_.records.empty();
+  if (leading_ || stopping_) wanted_.notify_one();
+  lock.unlock();
+  const auto result = [&](std::string why) -> Result<std::size_t> {
+    if (why.empty()) return part;
+    return tl::unexpected(Error{ErrorCode::transient, std::move(why)});
+  };
+  const auto written = result(std::move(error));
+  const auto ended = written ? result(turn.not_ended) : written;
+  for (const Record& record : turn.records) record.done(record.bytes ? written : ended);
 }
 
 // "" or what hindered it.
-std::string Journal::write(std::unique_lock<std::mutex>& lock, Turn& turn) {
+std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn) {
   const bool fits = offset_ + turn.length <= kPartSize && parts_.at(current_).is_clear;
-  if (failed_.empty() && !fits && !begin_part(lock)) return kTooSlow;
-  if (failed_.empty() && !turn.records.empty()) {
-    const Part& part = parts_.at(current_);
-    const std::uint64_t offset = offset_;
-    lock.unlock();
-    if (turn.needs_names && hooks_.sync_names) {
-      const auto synced = hooks_.sync_names();
-      lock.lock();
-      if (!synced) return synced.error().message;
-      lock.unlock();
-    }
-    const Written written = write_at(part.file.get(), encode(turn.records, number_), offset);
+  if (!failed_.empty() || turn.length == 0) return failed_;
+  if (!fits && !begin_part(lock)) return kTooSlow;
+  Part& part = parts_.at(current_);
+  const std::uint64_t offset = offset_;
+  lock.unlock();
+  if (turn.needs_names && hooks_.sync_names) {
+    const auto synced = hooks_.sync_names();
     lock.lock();
-    if (written.error_number != 0) {
-      std::string why = trouble(part.path, written.error_number);
-      if (written.is_doubtful) fault(lock, why);
-      return why;
-    }
-    offset_ += turn.length;
-    turn.part = current_;
-    parts_.at(current_).not_given += turn.records.size();
+    if (!synced) return synced.error().message;
+    lock.unlock();
   }
-  if (failed_.empty() && turn.ends_part && !begin_part(lock)) return kTooSlow;
+  std::size_t records = 0;
+  std::uint64_t end = offset;
+  for (const Record& record : turn.records) {
+    if (!record.bytes) continue;
+    const std::size_t length = kHead + record.bytes->size();
+    encode({image_.get() + end, length}, *record.bytes, number_);
+    end += length;
+    ++records;
+  }
+  const std::uint64_t first = offset / kBlock * kBlock;
+  const std::uint64_t last = (end + kBlock - 1) / kBlock * kBlock;
+  std::memset(image_.get() + end, 0, last - end);
+  const Written written = write_at(part.file.get(), {image_.get() + first, last - first}, first);
+  lock.lock();
+  if (written.error_number != 0) {
+    std::string why = trouble(part.path, written.error_number);
+    if (written.is_doubtful) fault(lock, why);
+    return why;
+  }
+  offset_ += turn.length;
+  part.not_given += records;
   return failed_;
 }
 
@@ -256,7 +302,8 @@ void Journal::clear(std::size_t part) {
   std::unique_lock lock(mutex_);
   Part& cleared = parts_.at(part);
   lock.unlock();
-  const Written written = write_at(cleared.file.get(), std::string(kHead, '\0'), 0);
+  alignas(kBlock) static constexpr std::array<char, kBlock> kZeros{};
+  const Written written = write_at(cleared.file.get(), {kZeros.data(), kZeros.size()}, 0);
   lock.lock();
   if (written.is_doubtful) return fault(lock, trouble(cleared.path, written.error_number));
   if (written.error_number != 0) {

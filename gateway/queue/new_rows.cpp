@@ -1,6 +1,7 @@
 #include "gateway/queue/new_rows.h"
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "gateway/base/log.h"
@@ -14,11 +15,12 @@ using sqlite::Connection;
 
 // No more than the writer's reserve has room for, should the disk be full.
 constexpr int kMostWaiting = 1000;
+constexpr const char* kOutOfMemory = "no memory";  // short: it needs none itself
 
-Result<void> add_row(Connection& db, Effects& effects, const InstanceRow& instance,
-                     const std::vector<DeliveryRow>& deliveries) {
-  effects.note_added(instance, deliveries);
-  return rows::add(db, instance, deliveries, std::chrono::system_clock::now(), effects.totals);
+Result<void> add_rows(Connection& db, Effects& effects, const QueueRecord& added) {
+  effects.note_added(added.instance, added.deliveries);
+  return rows::add(db, added.instance, added.deliveries, std::chrono::system_clock::now(),
+                   effects.totals);
 }
 
 }  // namespace
@@ -50,7 +52,7 @@ Result<void> NewRows::replay() {
       const auto known = rows::has_instance(db, record->instance.id);
       if (!known) return tl::unexpected(known.error());
       if (*known) continue;
-      auto row = add_row(db, effects, record->instance, record->deliveries);
+      auto row = add_rows(db, effects, *record);
       if (!row) return row;
       ++added;
     }
@@ -63,29 +65,43 @@ Result<void> NewRows::replay() {
   return {};
 }
 
-Result<void> NewRows::add(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
-                          UidClaims::Claim claim) {
-  if (writer_.is_faulted()) return failure(ErrorCode::transient, "the queue has failed");
+void NewRows::add(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim claim,
+                  Queue::Done done) {
+  if (writer_.is_faulted()) return done(failure(ErrorCode::transient, "the queue has failed"));
+  const auto added = std::make_shared<Claimed>(Claimed{std::move(rows), std::move(claim)});
   // What the journal takes must have room in the database.
-  const auto part = waiting_ < kMostWaiting && writer_.has_room()
-                        ? journal_->append(record_of({instance, deliveries}), instance.has_file)
-                        : failure(ErrorCode::transient, "the database does not keep up");
+  if (waiting_ >= kMostWaiting || !writer_.has_room()) {
+    return done(settle(failure(ErrorCode::transient, "the database does not keep up"), added));
+  }
+  journal_->append(record_of(*added->rows), added->rows->instance.has_file,
+                   [this, added, done = std::move(done)](const Result<std::size_t>& part) {
+                     Result<void> settled;
+                     try {
+                       settled = settle(part, added);
+                     } catch (const std::exception&) {
+                       settled = failure(ErrorCode::transient, kOutOfMemory);
+                     }
+                     done(std::move(settled));
+                   });
+}
+
+// What has no place in the journal goes the long way, before its sender is answered.
+Result<void> NewRows::settle(const Result<std::size_t>& part,
+                             const std::shared_ptr<Claimed>& added) {
+  const auto add = [rows = added->rows](Connection& db, Effects& effects) {
+    return add_rows(db, effects, *rows);
+  };
   if (!part) {
-    return writer_.run(
-        {.apply = [&](Connection& db,
-                      Effects& effects) { return add_row(db, effects, instance, deliveries); },
-         .adds = true,
-         .names = instance.has_file});
+    return writer_.run({.apply = add, .adds = true, .names = added->rows->instance.has_file});
   }
   ++waiting_;
-  const auto held = std::make_shared<UidClaims::Claim>(std::move(claim));
   writer_.post({.apply =
-                    [this, instance, deliveries, held](Connection& db, Effects& effects) {
-                      effects.signals.emplace_back([this, held](WorkSignal&) {
+                    [this, added](Connection& db, Effects& effects) {
+                      effects.signals.emplace_back([this, added](WorkSignal&) {
                         --waiting_;
-                        held->release();
+                        added->claim.release();
                       });
-                      return add_row(db, effects, instance, deliveries);
+                      return add_rows(db, effects, *added->rows);
                     },
                 .durable = false,
                 .lazy = true});

@@ -28,9 +28,7 @@ class NewRows {
                                                              const Queue::Hooks& hooks);
 
   // As Queue::add_new().
-  [[nodiscard]] Result<void> add(const InstanceRow& instance,
-                                 const std::vector<DeliveryRow>& deliveries,
-                                 UidClaims::Claim claim);
+  void add(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim claim, Queue::Done done);
 
   // All of it is durable in the database, and nothing in the journal.
   [[nodiscard]] Result<void> settle();
@@ -38,6 +36,12 @@ class NewRows {
  private:
   explicit NewRows(QueueWriter& writer) : writer_(writer) {}
   [[nodiscard]] Result<void> replay();
+  struct Claimed {
+    std::shared_ptr<const QueueRecord> rows;
+    UidClaims::Claim claim;
+  };
+  [[nodiscard]] Result<void> settle(const Result<std::size_t>& part,
+                                    const std::shared_ptr<Claimed>& added);
   void give_over(std::size_t part);
 
   QueueWriter& writer_;

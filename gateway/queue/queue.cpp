@@ -12,8 +12,10 @@
 #include "gateway/base/log.h"
 #include "gateway/queue/disk_reserve.h"
 #include "gateway/queue/new_rows.h"
+#include "gateway/queue/queue_record.h"
 #include "gateway/queue/queue_rows.h"
 #include "gateway/queue/queue_writer.h"
+#include "gateway/queue/uid_history.h"
 #include "gateway/queue/work_signal.h"
 
 namespace sluice {
@@ -43,7 +45,7 @@ class SqliteQueue final : public Queue {
   SqliteQueue(const std::string& path, std::unique_ptr<Connection> writing,
               std::unique_ptr<Connection> reading, std::unique_ptr<Connection> looking, Hooks hooks,
               const std::vector<rows::Waiting>& waiting, bool threaded)
-      : reading_(std::move(reading)), looking_(std::move(looking)) {
+      : reading_(std::move(reading)), history_(std::move(looking)) {
     for (const rows::Waiting& one : waiting) signal_.add(one);
     if (threaded) reserve_.emplace(DiskReserve::path_of(path), kReserveBytes);
     writer_ = std::make_unique<QueueWriter>(std::move(writing), std::move(hooks), signal_,
@@ -54,6 +56,7 @@ class SqliteQueue final : public Queue {
 
   Result<void> add(const InstanceRow& instance,
                    const std::vector<DeliveryRow>& deliveries) override {
+    history_.add(instance.sop_instance_uid);
     return writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
                            auto added = rows::add(db, instance, deliveries, now(), effects.totals);
                            if (!added) return added;
@@ -77,13 +80,13 @@ class SqliteQueue final : public Queue {
   }
 
   Result<bool> knows_uid(std::string_view sop_instance_uid) override {
-    const std::lock_guard lock(looking_mutex_);
-    return rows::is_known(*looking_, sop_instance_uid);
+    return history_.knows(sop_instance_uid);
   }
 
   Result<Added> add_unless_known(const InstanceRow& instance,
                                  const std::vector<DeliveryRow>& deliveries,
                                  const SameUidRules& rules) override {
+    history_.add(instance.sop_instance_uid);
     Added made;
     auto done = writer_->run({.apply = [&](Connection& db, Effects& effects) -> Result<void> {
                                 auto added = rows::add_unless_known(db, instance, deliveries, rules,
@@ -101,14 +104,16 @@ class SqliteQueue final : public Queue {
     return made;
   }
 
-  Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
-                       UidClaims::Claim claim) override {
-    if (new_rows_ == nullptr) return add(instance, deliveries);
-    return new_rows_->add(instance, deliveries, std::move(claim));
+  void add_new(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim claim,
+               Done done) override {
+    if (new_rows_ == nullptr) return done(add(rows->instance, rows->deliveries));
+    history_.add(rows->instance.sop_instance_uid);
+    new_rows_->add(std::move(rows), std::move(claim), std::move(done));
   }
 
   void note_passed(const InstanceRow& instance, const DeliveryRow& delivery) override {
     if (!may_note("sluice_unrecorded_total")) return;
+    history_.add(instance.sop_instance_uid);
     writer_->post({.apply =
                        [this, instance, delivery](Connection& db, Effects& effects) {
                          effects.signals.emplace_back([this](WorkSignal&) { --unwritten_; });
@@ -350,6 +355,7 @@ class SqliteQueue final : public Queue {
     auto opened = NewRows::open(path, *writer_, hooks);
     if (!opened) return tl::unexpected(opened.error());
     new_rows_ = std::move(*opened);
+    history_.begin_reading(path);
     return {};
   }
 
@@ -399,10 +405,8 @@ class SqliteQueue final : public Queue {
   std::mutex reading_mutex_;
   std::unique_ptr<Connection> reading_;
   UidClaims claims_;
-  // Apart from reading_: each instance that comes asks, and a long list must not stop it.
-  std::mutex looking_mutex_;
-  std::unique_ptr<Connection> looking_;
-  std::unique_ptr<NewRows> new_rows_;    // nullptr: no journal
+  UidHistory history_;                 // apart from reading_: a long list must not stop what comes
+  std::unique_ptr<NewRows> new_rows_;  // nullptr: no journal
   std::unique_ptr<QueueWriter> writer_;  // destroyed first: its thread uses all of these
 };
 

@@ -143,6 +143,8 @@ struct QueueFilter {
 // transient.
 [[nodiscard]] Result<std::vector<QueueEntry>> read_kept(const std::string& path, Time since);
 
+struct QueueRecord;  // queue_record.h
+
 class Queue {
  public:
   // `before_commit` runs in the writing thread before each commit that adds
@@ -190,13 +192,14 @@ class Queue {
                                                        const std::vector<DeliveryRow>& deliveries,
                                                        const SameUidRules& rules) = 0;
 
-  // Of an instance whose SOP Instance UID the history does not know. Durable on return, by the
-  // journal; in the queue a moment later, and only then the claim ends. What is added as
-  // `sending` its caller has in hand. Errors: transient; then it may be in the queue all the
-  // same.
-  [[nodiscard]] virtual Result<void> add_new(const InstanceRow& instance,
-                                             const std::vector<DeliveryRow>& deliveries,
-                                             UidClaims::Claim claim) = 0;
+  // Of an instance whose SOP Instance UID the history does not know. Durable when `done` says
+  // so, by the journal; in the queue a moment later, and only then the claim ends. What is added
+  // as `sending` its caller has in hand. Errors: transient; then it may be in the queue all the
+  // same. `done` is called once, from this thread or another, perhaps before this returns; it
+  // must not throw, and others wait behind it.
+  using Done = std::function<void(Result<void>)>;
+  virtual void add_new(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim claim,
+                       Done done) = 0;
 
   // The history of an instance that was not kept, and is delivered or dropped already. Returns
   // at once, is written with the next commit, and costs no sync of the disk: a power cut may

@@ -166,6 +166,9 @@ struct AddedRows {
                                                  Totals& totals);
 // Whether the history has an instance with this UID.
 [[nodiscard]] Result<bool> is_known(Connection& db, std::string_view sop_instance_uid);
+// The first so many that it has behind this one, in their order, each once.
+[[nodiscard]] Result<std::vector<std::string>> known_uids(Connection& db, std::string_view behind,
+                                                          std::size_t limit);
 // Changes the file, and nothing in it.
 [[nodiscard]] Result<void> touch(Connection& db);
 [[nodiscard]] Result<bool> has_instance(Connection& db, std::string_view id);

@@ -180,6 +180,22 @@ Result<bool> is_known(Connection& db, std::string_view sop_instance_uid) {
   return statement->step();
 }
 
+Result<std::vector<std::string>> known_uids(Connection& db, std::string_view behind,
+                                            std::size_t limit) {
+  auto statement = db.prepare(
+      "SELECT DISTINCT sop_instance_uid FROM instances WHERE sop_instance_uid > ? "
+      "ORDER BY sop_instance_uid LIMIT ?",
+      {behind, static_cast<std::int64_t>(limit)});
+  if (!statement) return tl::unexpected(statement.error());
+  std::vector<std::string> uids;
+  for (;;) {
+    const auto row = statement->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return uids;
+    uids.push_back(statement->text(0));
+  }
+}
+
 Result<bool> has_instance(Connection& db, std::string_view id) {
   auto statement = db.prepare("SELECT 1 FROM instances WHERE id = ?", {id});
   if (!statement) return tl::unexpected(statement.error());

@@ -22,6 +22,10 @@ constexpr std::chrono::seconds kNoteAgain{30};
 constexpr std::chrono::milliseconds kGathering{10};
 constexpr std::size_t kGathered = 512;
 
+// Operations, before whoever waits for the processor comes first: a large commit must not keep
+// the senders of one waiting that are answered without it.
+constexpr std::size_t kAtOnce = 4;
+
 void note_sync(std::chrono::nanoseconds took) {
   static const Histogram sync("sluice_sync_seconds", {{"what", "queue commit"}});
   sync.observe(took);
@@ -335,7 +339,9 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   const bool durable = notes || any(&Operation::durable);
   if (auto set = set_durable(durable); !set) return set;
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
+  std::size_t applied_at_once = 0;
   for (Pending& pending : batch) {
+    if (++applied_at_once % kAtOnce == 0) std::this_thread::yield();
     auto applied = apply_one(pending, made.effects, apart);
     if (applied) continue;
     const sqlite::Failure why = db_->last_failure();
@@ -394,13 +400,16 @@ Result<void> QueueWriter::apply_one(Pending& pending, Effects& effects, bool apa
     if (auto begun = db_->run("SAVEPOINT operation"); !begun) return begun;
   }
   Effects own;
-  pending.result = pending.operation.apply(*db_, own);
+  Effects& its = apart ? own : effects;  // of what is refused together nothing is left
+  const std::size_t done_before = its.done();
+  pending.result = pending.operation.apply(*db_, its);
   if (pending.result) {
-    own.totals.add(rows::total::kFinished, "", own.instances_done.size() + own.done_without_file);
+    its.totals.add(rows::total::kFinished, "", its.done() - done_before);
+    if (!apart) return {};
     effects.totals.add(own.totals);
     std::ranges::move(own.signals, std::back_inserter(effects.signals));
     std::ranges::move(own.instances_done, std::back_inserter(effects.instances_done));
-    return apart ? db_->run("RELEASE operation") : Result<void>{};
+    return db_->run("RELEASE operation");
   }
   const sqlite::Failure why = db_->last_failure();
   if (!apart || (why != sqlite::Failure::none && why != sqlite::Failure::constraint)) {

@@ -61,6 +61,7 @@ struct Effects {
     }
     if (is_over) note_done(instance);
   }
+  [[nodiscard]] std::size_t done() const { return instances_done.size() + done_without_file; }
   void note_done(const InstanceRow& instance) {
     if (instance.has_file) {
       instances_done.push_back(instance.id);

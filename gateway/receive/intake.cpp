@@ -78,11 +78,6 @@ bool Intake::may_stay_in_memory() const {
   });
 }
 
-// What goes on at once goes by the pipeline that decided on it.
-Payload::Origin Intake::origin() const {
-  return {services_.spool, services_.pipeline, services_.ledger, gateway_.data_dir};
-}
-
 void Intake::fail(std::uint16_t status, std::string comment) {
   if (!failed_) failed_ = Reply{status, std::move(comment)};
   discard();
@@ -126,13 +121,17 @@ void Intake::take(std::span<const std::byte> bytes) {
   }
 }
 
-Reply Intake::finish() noexcept {
-  Reply reply;
+void Intake::finish(Answer answer) noexcept {
+  answer_ = std::move(answer);
   try {
-    reply = complete();
+    if (auto reply = complete()) give(std::move(*reply));
   } catch (const std::exception&) {
-    reply.status = status::kOutOfResources;
+    give({status::kOutOfResources, {}});
   }
+}
+
+// Behind it this may be gone.
+void Intake::give(Reply reply) noexcept {
   try {
     if (!reply.is_stored()) {
       discard();
@@ -142,7 +141,8 @@ Reply Intake::finish() noexcept {
   } catch (const std::exception&) {
     // No memory for a log line: the answer matters more.
   }
-  return reply;
+  const Answer answer = std::move(answer_);
+  answer(std::move(reply));
 }
 
 // True when every element with this tag has this value, padding aside: the second of
@@ -198,10 +198,10 @@ tl::expected<Decision, Reply> Intake::decide(const dicom::Header& header) {
   return std::move(*decision);
 }
 
-Reply Intake::complete() {
+Intake::Completed Intake::complete() {
   if (failed_) return *failed_;
   const auto header = scanner_->finish();
-  if (!header) return {status::kCannotUnderstand, header.error().message};
+  if (!header) return Reply{status::kCannotUnderstand, header.error().message};
   note_irregular_tags(*header);
   if (auto refusal = objection(*header)) return *refusal;
   if (early_header_ && early_header_->irregular_tags() != irregular_tags_) early_decision_.reset();
@@ -209,7 +209,7 @@ Reply Intake::complete() {
   if (!decision) return decision.error();
   if (decision->acknowledge() != config::Acknowledge::delivered) return keep(*header, *decision);
   const auto data_set = incoming_->in_memory();
-  if (!data_set) return {status::kOutOfResources, std::string(kTooLongToPassOn)};
+  if (!data_set) return Reply{status::kOutOfResources, std::string(kTooLongToPassOn)};
   return send_on(SpoolReader(*data_set), *header, *decision);
 }
 
@@ -241,11 +241,11 @@ Reply Intake::refused_by(std::string_view store, const Error& error) const {
           "Out of resources: the " + std::string(store) + " cannot be written"};
 }
 
-Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
+Intake::Completed Intake::keep(const dicom::Header& header, const Decision& decision) {
   if (!services_.queue.has_room()) {
-    return {status::kOutOfResources, "gateway disk full, send again later"};
+    return Reply{status::kOutOfResources, "gateway disk full, send again later"};
   }
-  const std::vector<DeliveryRow> deliveries =
+  std::vector<DeliveryRow> deliveries =
       delivery_rows(provenance_, decision, gateway_.unrouted == "drop");
   // What the routes decided must be durable before the row that relies on it, and before
   // anyone sees it.
@@ -263,14 +263,14 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
   if (!same_uid) return refused_by("ledger", same_uid.error());
   const auto known = services_.queue.knows_uid(provenance_.sop_instance_uid);
   const bool is_new = known && !*known && !same_uid->had_new_uid;
-  if (is_new) return keep_new(header, decision, deliveries, std::move(*claim));
+  if (is_new) return keep_new(header, decision, std::move(deliveries), std::move(*claim));
   const auto stored = incoming_->close();
-  if (!stored) return {status::kOutOfResources, stored.error().message};
+  if (!stored) return Reply{status::kOutOfResources, stored.error().message};
   // Last: once this has returned, nothing may fail any more.
   const auto added = add(instance_row(*stored, header), deliveries, std::move(*same_uid));
   if (!added) return refused_by("queue", added.error());
   note_known(*added);
-  return {};
+  return Reply{};
 }
 
 // Nobody else adds under this UID meanwhile: it may be sent before its row is there.
@@ -278,36 +278,45 @@ Reply Intake::keep(const dicom::Header& header, const Decision& decision) {
 // What a destination has accepted cannot be taken back. When all have, the image is safe, also
 // where the disk fails just now and no row can tell of it: a refusal would not be true. When
 // only some have, the sender is refused, sends it again, and those get it twice.
-Reply Intake::keep_new(const dicom::Header& header, const Decision& decision,
-                       const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim) {
-  InstanceRow row = instance_row(incoming_->as_received(), header);
-  std::optional<Relay> relay;
+Intake::Completed Intake::keep_new(const dicom::Header& header, const Decision& decision,
+                                   std::vector<DeliveryRow> deliveries, UidClaims::Claim claim) {
+  rows_ = std::make_shared<QueueRecord>();
+  InstanceRow& row = rows_->instance = instance_row(incoming_->as_received(), header);
   if (services_.dispatcher != nullptr) {
-    relay = Relay::begin(*services_.dispatcher, deliveries, gateway_.delivery_patience);
+    relay_ = Relay::begin(*services_.dispatcher, deliveries, gateway_.delivery_patience);
   }
   const auto data_set = incoming_->in_memory();
   // What is deflated is changed by way of files.
-  if (relay && data_set && decision.acknowledge() != config::Acknowledge::stored &&
+  if (relay_ && data_set && decision.acknowledge() != config::Acknowledge::stored &&
       !header.transfer_syntax().deflated) {
-    relay->send(row, header, *data_set, origin());
-    relay->wait();
+    relay_->send(row, decision, *data_set);
+    relay_->wait();
   }
-  row.has_file = !relay || !relay->is_delivered();
+  row.has_file = !relay_ || !relay_->is_delivered();
   if (row.has_file) {
     if (const auto stored = incoming_->close(); !stored) {
-      return {status::kOutOfResources, stored.error().message};
+      return Reply{status::kOutOfResources, stored.error().message};
     }
-    if (relay) relay->take_rest();
-  }
-  const auto added =
-      services_.queue.add_new(row, relay ? relay->deliveries() : deliveries, std::move(claim));
-  if (!added && row.has_file) return refused_by("queue", added.error());
-  if (!added) report_unrecorded(added.error());
-  if (!row.has_file) {
+    if (relay_) relay_->take_rest();
+  } else {
     acknowledged_by_ = "destination";
     discard();
   }
-  if (relay) relay->settle(row);
+  rows_->deliveries = relay_ ? relay_->deliveries() : std::move(deliveries);
+  services_.queue.add_new(rows_, std::move(claim), [this](const Result<void>& added) noexcept {
+    try {
+      give(settle(added));
+    } catch (const std::exception&) {
+      give({status::kOutOfResources, {}});
+    }
+  });
+  return std::nullopt;
+}
+
+Reply Intake::settle(const Result<void>& added) {
+  if (!added && rows_->instance.has_file) return refused_by("queue", added.error());
+  if (!added) report_unrecorded(added.error());
+  if (relay_) relay_->settle(rows_->instance);
   return {};
 }
 

@@ -2,7 +2,7 @@
 //
 //   Intake intake(services, config.gateway, provenance, transfer_syntax_uid);
 //   for (auto pdv : pdvs) intake.append(pdv);
-//   const Reply reply = intake.finish();
+//   intake.finish([](Reply reply) { ... });
 //
 // Status 0000 means: ledger and queue are committed, and before that either every destination
 // has accepted it or its file was synced; so the instance survives a power cut. The short way
@@ -15,11 +15,14 @@
 // under way or delivered; its file is looked at before that is said. Other bytes under a
 // known SOP Instance UID are kept, flagged, and treated as gateway.other_bytes says.
 //
-// Destroyed before finish(), it leaves nothing. One thread; the services must outlive it.
+// Destroyed before finish(), it leaves nothing. One thread, but for the reply, which may come
+// from another; the services must outlive it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,7 +35,7 @@
 #include "gateway/dicom/header.h"
 #include "gateway/pipeline/instance.h"
 #include "gateway/pipeline/pipeline.h"
-#include "gateway/queue/queue.h"
+#include "gateway/queue/queue_record.h"
 #include "gateway/receive/server.h"
 #include "gateway/spool/spool.h"
 
@@ -75,8 +78,11 @@ class Intake {
   // `next` is not asked for are the caller's to append.
   void pass_on(const ReceivedStream::Next& next) noexcept;
 
-  // The data set is complete. Once.
-  [[nodiscard]] Reply finish() noexcept;
+  // The data set is complete. Once. `answer` is called once, from this thread before this
+  // returns, or soon from another, of which others wait behind it; it must not throw. From then
+  // on the intake may end, and not earlier.
+  using Answer = std::function<void(Reply)>;
+  void finish(Answer answer) noexcept;
 
   [[nodiscard]] const std::string& id() const { return provenance_.id; }
 
@@ -87,7 +93,9 @@ class Intake {
  private:
   void take(std::span<const std::byte> bytes);
   void fail(std::uint16_t status, std::string comment);
-  [[nodiscard]] Reply complete();
+  // nullopt: it is answered when its rows are durable.
+  using Completed = std::optional<Reply>;
+  [[nodiscard]] Completed complete();
   // What the sender is told of an instance that is not what its command says.
   [[nodiscard]] std::optional<Reply> objection(const dicom::Header& header);
   [[nodiscard]] tl::expected<Decision, Reply> decide(const dicom::Header& header);
@@ -97,19 +105,20 @@ class Intake {
   [[nodiscard]] Reply send_on(Payload::Source source, const dicom::Header& header,
                               const Decision& decision);
   [[nodiscard]] Reply send_to(Lane& lane, DeliveryRow delivery, Payload::Source source,
-                              const dicom::Header& header);
+                              const Instance& edited);
   void note_subject(const dicom::Header& header);
   void note_irregular_tags(const dicom::Header& header);
   [[nodiscard]] static bool all_equal(const dicom::Header& header, dicom::Tag tag,
                                       std::string_view expected);
   [[nodiscard]] InstanceRow instance_row(const StoredFile& stored,
                                          const dicom::Header& header) const;
-  [[nodiscard]] Reply keep(const dicom::Header& header, const Decision& decision);
+  [[nodiscard]] Completed keep(const dicom::Header& header, const Decision& decision);
   [[nodiscard]] bool may_stay_in_memory() const;
-  [[nodiscard]] Payload::Origin origin() const;
   // Of a new SOP Instance UID.
-  [[nodiscard]] Reply keep_new(const dicom::Header& header, const Decision& decision,
-                               const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim);
+  [[nodiscard]] Completed keep_new(const dicom::Header& header, const Decision& decision,
+                                   std::vector<DeliveryRow> deliveries, UidClaims::Claim claim);
+  [[nodiscard]] Reply settle(const Result<void>& added);
+  void give(Reply reply) noexcept;
   void report_unrecorded(const Error& error) const;
   [[nodiscard]] Result<SameUidRules> rules(const StoredFile& stored) const;
   [[nodiscard]] Result<Added> add(const InstanceRow& row,
@@ -140,6 +149,9 @@ class Intake {
   std::string routes_;                    // for the log: names, comma-separated
   std::string irregular_tags_;            // "": none
   std::uint64_t length_ = 0;              // bytes that came
+  std::shared_ptr<QueueRecord> rows_;     // these two: while they are made durable
+  std::optional<Relay> relay_;
+  Answer answer_;
 };
 
 }  // namespace sluice

@@ -45,17 +45,17 @@ bool Intake::wants_to_pass_on() noexcept {
 
 bool Intake::decides_to_pass_on() {
   auto header = scanner_->finish_header();
-  if (!header) return false;  // complete() finds the same
-  if (auto refusal = objection(*header)) {
+  if (!header) return false;           // complete() finds the same
+  early_header_ = std::move(*header);  // where it stays: the decision refers to it
+  if (auto refusal = objection(*early_header_)) {
     fail(refusal->status, refusal->comment);
     return false;
   }
-  auto decision = decide(*header);
+  auto decision = decide(*early_header_);
   if (!decision) {
     fail(decision.error().status, decision.error().comment);
     return false;
   }
-  early_header_ = std::move(*header);
   early_decision_ = std::move(*decision);
   return early_decision_->acknowledge() == config::Acknowledge::delivered;
 }
@@ -132,14 +132,18 @@ Reply Intake::send_on(Payload::Source source, const dicom::Header& header,
   }
   const std::shared_ptr<Lane> lane =
       services_.dispatcher == nullptr ? nullptr : services_.dispatcher->lane(delivery.destination);
-  if (lane == nullptr) return {status::kOutOfResources, "no such destination"};
-  return send_to(*lane, std::move(delivery), std::move(source), header);
+  const Instance* edited = decision.edited(delivery.route, delivery.destination);
+  if (lane == nullptr || edited == nullptr) {
+    return {status::kOutOfResources, "no such destination"};
+  }
+  return send_to(*lane, std::move(delivery), std::move(source), *edited);
 }
 
 Reply Intake::send_to(Lane& lane, DeliveryRow delivery, Payload::Source source,
-                      const dicom::Header& header) {
+                      const Instance& edited) {
+  const dicom::Header& header = edited.header();
   const QueueEntry entry{instance_row(incoming_->as_received(), header), delivery};
-  auto payload = Payload::open_received(std::move(source), header, entry, origin());
+  auto payload = Payload::open_received(std::move(source), edited, entry);
   if (!payload) return {status::kOutOfResources, payload.error().message};
   Lane::Relayed relayed = lane.pass_on(entry, *payload);
   if (failed_) return *failed_;  // what came was not sound

@@ -1,8 +1,6 @@
 #include "gateway/receive/session.h"
 
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <exception>
 #include <optional>
 #include <utility>
@@ -87,17 +85,20 @@ net::Received<void> read_into(DataSetReader& reader, Intake& intake) {
   }
 }
 
-// That a C-STORE was answered, and how long it took from its command on. The status may be
-// a destination's own, and a label must stay bounded.
-void note_answer(std::uint16_t status, std::chrono::steady_clock::duration took) {
-  static const Histogram success("sluice_ack_seconds", {{"status", "0000"}});
-  if (status == status::kSuccess) return success.observe(took);
-  std::array<char, 5> text{};  // "A7xx"
-  static_cast<void>(std::snprintf(text.data(), text.size(), "%02Xxx", status >> 8U));
-  Histogram("sluice_ack_seconds", {{"status", text.data()}}).observe(took);
-}
-
 }  // namespace
+
+struct Session::Storing {
+  Storing(const Services& services, const config::Gateway& gateway, const Provenance& from,
+          const std::string& transfer_syntax, net::Association& association,
+          net::ReceivedCommand request)
+      : provenance(from),
+        intake(services, gateway, from, transfer_syntax),
+        response(association, std::move(request)) {}
+
+  const Provenance provenance;
+  Intake intake;
+  Response response;
+};
 
 Session::Session(std::shared_ptr<const Setup> setup, const config::Listener& listener,
                  Services services, net::Arrival arrival)
@@ -151,15 +152,28 @@ void Session::serve() {
   const Presence open("sluice_open_associations",
                       {{"direction", "received"}, {"name", listener_.name}});
   note_certificate();
+  std::optional<Storing> storing;
   for (;;) {
-    connection_->await_message();
-    const auto received = association->next_command();
-    const Handled handled =
-        received ? handle(*association, *received) : tl::unexpected<Ended>(received.error());
+    const Handled handled = converse(*association, storing);
     if (handled) continue;
     end(*association, handled.error());
     return;
   }
+}
+
+// One message, and what is left to be done for the one before.
+Session::Handled Session::converse(net::Association& association, std::optional<Storing>& storing) {
+  connection_->await_message();
+  if (storing) {
+    connection_->wait_for_message();
+    const Handled answered = storing->response.await();
+    storing.reset();
+    if (!answered) return answered;
+    connection_->await_message();  // from the response on
+  }
+  auto received = association.next_command();
+  if (!received) return tl::unexpected<Ended>(received.error());
+  return handle(association, std::move(*received), storing);
 }
 
 // Who a client is was proved by a certificate: PS3.15 A.5.3.12.
@@ -210,14 +224,14 @@ void Session::end(net::Association& association, const Ended& ended) const {
                              {"bytes_sent", connection_->bytes_sent()}});
 }
 
-Session::Handled Session::handle(net::Association& association,
-                                 const net::ReceivedCommand& received) {
+Session::Handled Session::handle(net::Association& association, net::ReceivedCommand received,
+                                 std::optional<Storing>& storing) {
   const auto field = received.set.number(command::kCommandField);
   if (!field) return broken("a command set without a command field");
   if ((*field & command::kResponse) != 0) return broken("a response that nobody asked for");
   if (*field == command::kCancelRequest) return {};  // there is nothing to cancel
   if (!received.set.number(command::kMessageId)) return broken("a request without a message id");
-  if (*field == command::kStoreRequest) return store(association, received);
+  if (*field == command::kStoreRequest) return store(association, std::move(received), storing);
   if (received.set.has_data_set()) {
     auto skipped = skip_data_set(association, received.context_id);
     if (!skipped) return skipped;
@@ -243,14 +257,8 @@ Session::Handled Session::skip_data_set(net::Association& association,
   }
 }
 
-Session::Handled Session::store(net::Association& association,
-                                const net::ReceivedCommand& received) {
-  const auto begun = std::chrono::steady_clock::now();
-  const auto answer = [&](const Reply& reply) {
-    Handled answered = respond(association, received, reply);
-    if (answered) note_answer(reply.status, std::chrono::steady_clock::now() - begun);
-    return answered;
-  };
+Session::Handled Session::store(net::Association& association, net::ReceivedCommand received,
+                                std::optional<Storing>& storing) {
   const net::AcceptedContext* context = association.find_context(received.context_id);
   Reply refusal;
   if (context == nullptr || context->abstract_syntax == net::kVerificationSopClassUid) {
@@ -261,44 +269,65 @@ Session::Handled Session::store(net::Association& association,
   } else if (!received.set.has_data_set()) {
     refusal = {status::kCannotUnderstand, "C-STORE-RQ without a data set"};
   }
-  if (refusal.status != status::kSuccess) {
-    if (received.set.has_data_set()) {
-      auto skipped = skip_data_set(association, received.context_id);
-      if (!skipped) return skipped;
-    }
-    count("sluice_received_total", {{"outcome", "refused"}});
-    log::warning("C-STORE refused", {{"peer_address", connection_->peer_address()},
-                                     {"calling_ae_title", request_.calling_ae_title},
-                                     {"reason", refusal.comment}});
-    return answer(refusal);
-  }
-  const Provenance provenance = this->provenance(received);
-  Intake intake(services_, gateway_, provenance, context->transfer_syntax);
-  DataSetReader reader(association, received.context_id, gateway_.max_instance_size);
-  if (const auto read = read_into(reader, intake); !read) {
+  if (refusal.status != status::kSuccess) return refuse(association, std::move(received), refusal);
+  const std::uint8_t context_id = received.context_id;
+  storing.emplace(services_, gateway_, provenance(received), context->transfer_syntax, association,
+                  std::move(received));
+  DataSetReader reader(association, context_id, gateway_.max_instance_size);
+  if (const auto read = read_into(reader, storing->intake); !read) {
     count("sluice_received_total", {{"outcome", "aborted"}});
     log::warning("not stored: the association ended inside the instance",
-                 {{"id", intake.id()},
+                 {{"id", storing->intake.id()},
                   {"calling_ae_title", request_.calling_ae_title},
-                  {"sop_instance_uid", received.set.text(command::kAffectedSopInstanceUid)},
+                  {"sop_instance_uid", storing->provenance.sop_instance_uid},
                   {"reason", read.error().reason}});
     return tl::unexpected<Ended>(read.error());
   }
-  const Reply reply = intake.finish();
-  note_transfer(intake, provenance, reply);
-  return answer(reply);
+  storing->response.expect();
+  storing->intake.finish(
+      [this, &stored = *storing](Reply reply) { answer(stored, std::move(reply)); });
+  if (storing->response.comes_by_itself()) return {};
+  const Handled answered = storing->response.await();
+  storing.reset();
+  return answered;
+}
+
+Session::Handled Session::refuse(net::Association& association, net::ReceivedCommand received,
+                                 const Reply& refusal) const {
+  if (received.set.has_data_set()) {
+    auto skipped = skip_data_set(association, received.context_id);
+    if (!skipped) return skipped;
+  }
+  count("sluice_received_total", {{"outcome", "refused"}});
+  log::warning("C-STORE refused", {{"peer_address", connection_->peer_address()},
+                                   {"calling_ae_title", request_.calling_ae_title},
+                                   {"reason", refusal.comment}});
+  Response response(association, std::move(received));
+  response.give(refusal);
+  return response.await();
+}
+
+// In whatever thread.
+void Session::answer(Storing& storing, Reply reply) noexcept {
+  try {
+    note_transfer(storing, reply);
+  } catch (const std::exception&) {
+    // No memory for the audit trail: the answer matters more.
+  }
+  storing.response.give(std::move(reply));
 }
 
 // What cannot be read has no patient, and is told by log and counter only.
-void Session::note_transfer(const Intake& intake, const Provenance& provenance,
-                            const Reply& reply) {
-  if (!intake.subject()) return;
+void Session::note_transfer(const Storing& storing, const Reply& reply) {
+  const auto& subject = storing.intake.subject();
+  if (!subject) return;
   const audit::Outcome outcome = reply.is_stored() ? audit::Outcome::success
                                  : reply.status == status::kOutOfResources
                                      ? audit::Outcome::minor_failure
                                      : audit::Outcome::serious_failure;
-  transfers_.begin(*intake.subject(), provenance.sop_class_uid, provenance.received_at);
-  transfers_.add(*intake.subject(), provenance.sop_class_uid, outcome, reply.comment);
+  const Provenance& from = storing.provenance;
+  transfers_.begin(*subject, from.sop_class_uid, from.received_at);
+  transfers_.add(*subject, from.sop_class_uid, outcome, reply.comment);
 }
 
 Provenance Session::provenance(const net::ReceivedCommand& received) const {
@@ -320,26 +349,10 @@ Provenance Session::provenance(const net::ReceivedCommand& received) const {
 
 Session::Handled Session::respond(net::Association& association,
                                   const net::ReceivedCommand& received, const Reply& reply) {
-  const net::CommandSet& request = received.set;
-  net::CommandSet response;
-  const auto field = request.number(command::kCommandField).value_or(0);
-  response.set_number(command::kCommandField,
-                      static_cast<std::uint16_t>(field | command::kResponse));
-  response.set_number(command::kMessageIdBeingRespondedTo,
-                      request.number(command::kMessageId).value_or(0));
-  response.set_number(command::kCommandDataSetType, command::kNoDataSet);
-  response.set_number(command::kStatus, reply.status);
-  for (const auto element : {command::kAffectedSopClassUid, command::kAffectedSopInstanceUid}) {
-    if (request.has(element)) response.set_uid(element, request.text(element));
-  }
-  if (!reply.comment.empty()) {
-    response.set_text(command::kErrorComment, net::comment_text(reply.comment));
-  }
-  const auto written = association.write_command(received.context_id, response);
-  if (!written) {
-    return tl::unexpected<Ended>(Ended{Ended::Kind::connection, written.error().message});
-  }
-  return {};
+  const auto written =
+      association.write_command(received.context_id, response_to(received.set, reply));
+  if (written) return {};
+  return tl::unexpected<Ended>(Ended{Ended::Kind::connection, written.error().message});
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "gateway/audit/transfers.h"
@@ -12,7 +13,7 @@
 #include "gateway/net/acceptor.h"
 #include "gateway/net/association.h"
 #include "gateway/pipeline/setup.h"
-#include "gateway/receive/intake.h"
+#include "gateway/receive/response.h"
 #include "gateway/receive/server.h"
 
 namespace sluice {
@@ -33,14 +34,23 @@ class Session {
   // How a message ended: go on, or the association is over for this reason.
   using Handled = net::Received<void>;
 
+  // One C-STORE, until its response is written.
+  struct Storing;
+
   void serve();
-  [[nodiscard]] Handled handle(net::Association& association, const net::ReceivedCommand& received);
-  [[nodiscard]] Handled store(net::Association& association, const net::ReceivedCommand& received);
+  [[nodiscard]] Handled converse(net::Association& association, std::optional<Storing>& storing);
+  [[nodiscard]] Handled handle(net::Association& association, net::ReceivedCommand received,
+                               std::optional<Storing>& storing);
+  [[nodiscard]] Handled store(net::Association& association, net::ReceivedCommand received,
+                              std::optional<Storing>& storing);
+  [[nodiscard]] Handled refuse(net::Association& association, net::ReceivedCommand received,
+                               const Reply& refusal) const;
   [[nodiscard]] Handled skip_data_set(net::Association& association, std::uint8_t context_id) const;
   [[nodiscard]] static Handled respond(net::Association& association,
                                        const net::ReceivedCommand& received, const Reply& reply);
   void note_certificate() const;
-  void note_transfer(const Intake& intake, const Provenance& provenance, const Reply& reply);
+  void answer(Storing& storing, Reply reply) noexcept;
+  void note_transfer(const Storing& storing, const Reply& reply);
   [[nodiscard]] Provenance provenance(const net::ReceivedCommand& received) const;
   // To the audit trail, as one that is not let in is.
   void note_broken_rule(const std::string& rule) const;

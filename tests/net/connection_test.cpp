@@ -239,5 +239,46 @@ TEST(Connection, AbortIsSentOnceAndNotIntoAPdu) {
   EXPECT_EQ(half.peer.receive(100), abort_pdu(0, 0));
 }
 
+TEST(Connection, WritesFromAnotherThreadWhileItWaits) {
+  Pair pair;
+  pair.connection.await_message();
+  std::thread waiting([&] { pair.connection.wait_for_message(); });
+  const std::string answer = data_pdu(pdv(1, true, true, "answer"));
+  EXPECT_TRUE(pair.connection.write_now(std::as_bytes(std::span(answer))));
+  EXPECT_EQ(pair.peer.receive(answer.size()), answer);
+  pair.peer.send("next");
+  waiting.join();
+  EXPECT_EQ(read(pair.connection, 4), "next");
+  EXPECT_EQ(pair.connection.bytes_sent(), answer.size());
+}
+
+TEST(Connection, DoesNotWaitForAPeerThatTakesNoAnswer) {
+  Pair pair;
+  const std::string answer = data_pdu(pdv(1, true, true, std::string(1000, 'x')));
+  int taken = 0;
+  while (taken < 100'000 && pair.connection.write_now(std::as_bytes(std::span(answer)))) ++taken;
+  EXPECT_GT(taken, 0);
+  EXPECT_LT(taken, 100'000);
+}
+
+TEST(Connection, WaitsForAMessageNoLongerThanForAByteOfIt) {
+  Pair pair({milliseconds(20), milliseconds(60'000), milliseconds(60'000)});
+  pair.connection.await_message();
+  pair.connection.wait_for_message();
+  EXPECT_EQ(read(pair.connection, 4), "error");
+  EXPECT_EQ(pair.connection.ending(), Connection::Ending::idle);
+}
+
+TEST(Connection, WaitsForAMessageUntilItIsStopped) {
+  StopSignal stop;
+  Pair pair(kLong, &stop);
+  pair.connection.await_message();
+  std::thread waiting([&] { pair.connection.wait_for_message(); });
+  stop.raise();
+  waiting.join();
+  EXPECT_EQ(read(pair.connection, 4), "error");
+  EXPECT_EQ(pair.connection.ending(), Connection::Ending::stopped);
+}
+
 }  // namespace
 }  // namespace sluice::net

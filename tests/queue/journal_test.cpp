@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <new>
 #include <set>
 #include <sstream>
@@ -40,6 +41,14 @@ std::unique_ptr<Journal> open_journal(const std::string& path, Journal::Hooks ho
   return std::move(*journal);
 }
 
+// Waits for it.
+Result<std::size_t> append(Journal& journal, std::string record, bool needs_names = false) {
+  const auto part = std::make_shared<std::promise<Result<std::size_t>>>();
+  journal.append(std::move(record), needs_names,
+                 [part](const Result<std::size_t>& done) { part->set_value(done); });
+  return part->get_future().get();
+}
+
 // As long as a row is, and known by its number.
 std::string record(int number) {
   return "record " + std::to_string(number) + std::string(500, ' ');
@@ -51,16 +60,16 @@ TEST(Journal, GivesBackWhatWasAppendedUntilItIsCleared) {
   {
     const auto journal = open_journal(path);
     EXPECT_THAT(journal->left(), IsEmpty());
-    ASSERT_TRUE(journal->append("one"));
-    ASSERT_TRUE(journal->append(""));
-    ASSERT_TRUE(journal->append("three"));
+    ASSERT_TRUE(append(*journal, "one"));
+    ASSERT_TRUE(append(*journal, ""));
+    ASSERT_TRUE(append(*journal, "three"));
   }
   {
     const auto journal = open_journal(path);
     EXPECT_THAT(journal->left(), ElementsAre("one", "", "three"));
     journal->clear(0);
     journal->clear(1);
-    ASSERT_TRUE(journal->append("four")) << "shorter than what was there";
+    ASSERT_TRUE(append(*journal, "four")) << "shorter than what was there";
   }
   EXPECT_THAT(open_journal(path)->left(), ElementsAre("four"));
 }
@@ -72,7 +81,7 @@ TEST(Journal, HasAllThatWasAppendedAfterACut) {
   for (int number = 0; number < 5; ++number) ASSERT_TRUE(open_journal(path)) << number;
   {
     const auto journal = open_journal(path);
-    for (int number = 0; number < 5; ++number) ASSERT_TRUE(journal->append(record(number)));
+    for (int number = 0; number < 5; ++number) ASSERT_TRUE(append(*journal, record(number)));
   }
   std::ifstream in(path + "-0", std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(in)), {});
@@ -90,7 +99,7 @@ TEST(Journal, TakesAFlippedBitForItsEnd) {
   const std::string path = folder.path("journal");
   {
     const auto journal = open_journal(path);
-    for (int number = 0; number < 3; ++number) ASSERT_TRUE(journal->append(record(number)));
+    for (int number = 0; number < 3; ++number) ASSERT_TRUE(append(*journal, record(number)));
   }
   std::fstream file(path + "-0", std::ios::binary | std::ios::in | std::ios::out);
   file.seekp(static_cast<std::streamoff>(20 + record(0).size() + 30));
@@ -118,7 +127,7 @@ TEST(Journal, WritesItsPartsInTurnsAndWaitsForTheirClearing) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&] {
       for (int n = 0; n < kEach; ++n) {
-        const auto part = journal->append(record(n));
+        const auto part = append(*journal, record(n));
         failed += part ? 0 : 1;
         if (part) journal->given(*part);
       }
@@ -132,20 +141,87 @@ TEST(Journal, WritesItsPartsInTurnsAndWaitsForTheirClearing) {
   EXPECT_THAT(open_journal(folder.path("journal"))->left(), IsEmpty()) << "all was cleared";
 }
 
+// A journal in which the first record is being written, until it is let go.
+struct Held {
+  Held() {
+    writing = std::thread([this] { first = append(*journal, "first", true); });
+    begun.get_future().wait();
+  }
+  ~Held() {
+    if (writing.joinable()) let_go();
+  }
+  void let_go() {
+    held.set_value();
+    writing.join();
+  }
+
+  test::TemporaryFolder folder;
+  std::promise<void> begun;
+  std::promise<void> held;
+  std::unique_ptr<Journal> journal =
+      open_journal(folder.path("journal"), {.sync_names = [this]() -> Result<void> {
+                     begun.set_value();
+                     held.get_future().wait();
+                     return {};
+                   }});
+  Result<std::size_t> first = failure(ErrorCode::transient, "not written");
+  std::thread writing;
+};
+
+TEST(Journal, LetsNobodyWaitWhoComesWhileItWrites) {
+  Held held;
+  std::atomic<int> durable = 0;
+  for (const char* record : {"second", "third"}) {
+    held.journal->append(record, false, [&](const auto& part) { durable += part ? 1 : 0; });
+  }
+  EXPECT_EQ(durable, 0);
+  held.let_go();
+  EXPECT_TRUE(held.first);
+  EXPECT_TRUE(test::wait_until([&] { return durable == 2; }));
+  EXPECT_THAT(open_journal(held.folder.path("journal"))->left(),
+              ElementsAre("first", "second", "third"));
+}
+
+TEST(Journal, WritesWhatIsLeftAtItsEnd) {
+  Held held;
+  std::atomic<bool> is_durable = false;
+  held.journal->append("second", false, [&](const auto& part) { is_durable = part.has_value(); });
+  held.let_go();
+  held.journal.reset();
+  EXPECT_TRUE(is_durable);
+}
+
+TEST(Journal, TakesNoMoreAtOnceThanAPartHolds) {
+  Held held;
+  std::atomic<std::size_t> durable = 0;
+  std::atomic<std::size_t> refused = 0;
+  constexpr std::size_t kRecords = 2500;  // of 520 bytes
+  for (std::size_t n = 0; n < kRecords; ++n) {
+    held.journal->append(record(0), false, [&](const auto& part) {
+      ++(part ? durable : refused);
+      if (part) held.journal->given(*part);
+    });
+  }
+  EXPECT_GT(refused, 0U);
+  held.let_go();
+  EXPECT_TRUE(test::wait_until([&] { return durable + refused == kRecords; }));
+  EXPECT_THAT(open_journal(held.folder.path("journal"))->left(), SizeIs(durable + 1));
+}
+
 TEST(Journal, FailsForGoodWithItsDisk) {
   const test::TemporaryFolder folder;
   std::string reason;
   const auto journal =
       open_journal(folder.path("journal"),
                    {.full = {}, .faulted = [&](const std::string& why) { reason = why; }});
-  ASSERT_TRUE(journal->append("good"));
+  ASSERT_TRUE(append(*journal, "good"));
   {
     const FailingCall failing(Call::write, EIO);
-    EXPECT_FALSE(journal->append("lost"));
+    EXPECT_FALSE(append(*journal, "lost"));
     EXPECT_TRUE(failing.fired());
   }
   EXPECT_THAT(reason, ::testing::HasSubstr("Input/output error"));
-  EXPECT_FALSE(journal->append("not believed")) << "the disk answers again";
+  EXPECT_FALSE(append(*journal, "not believed")) << "the disk answers again";
 }
 
 TEST(Journal, GoesOnWhenMakingNamesDurableThrows) {
@@ -156,9 +232,9 @@ TEST(Journal, GoesOnWhenMakingNamesDurableThrows) {
                                        return {};
                                      }});
   ASSERT_TRUE(journal);
-  EXPECT_FALSE((*journal)->append("one", true));
+  EXPECT_FALSE(append(**journal, "one", true));
   throws = false;
-  EXPECT_TRUE((*journal)->append("two", true));
+  EXPECT_TRUE(append(**journal, "two", true));
 }
 
 TEST(QueueRecord, SaysWhatARowSays) {
@@ -268,7 +344,7 @@ const std::vector<DeliveryRow>& delivered() {
     threads.emplace_back([&, t] {
       for (int n = 0;; ++n) {
         const InstanceRow row = without_file(std::to_string(t) + "-" + std::to_string(n));
-        if (!queue->add_new(row, delivered(), claim_of(*queue, row))) ::_exit(1);
+        if (!test::add_new(*queue, row, delivered(), claim_of(*queue, row))) ::_exit(1);
         const std::string line = row.id + "\n";
         if (::write(said, line.data(), line.size()) < 0) ::_exit(1);
       }
@@ -319,9 +395,8 @@ TEST(NewRows, AreThereAfterAKill) {
 // The program was replaced behind a kill.
 TEST(NewRows, ThatAnOlderVersionLeftInTheJournalAreTakenUp) {
   const test::TemporaryFolder folder;
-  ASSERT_TRUE(
-      open_journal(folder.path("q-journal"))
-          ->append(record_without_priorities(test::instance("old"), {test::delivery("pacs")})));
+  ASSERT_TRUE(append(*open_journal(folder.path("q-journal")),
+                     record_without_priorities(test::instance("old"), {test::delivery("pacs")})));
   const auto queue = test::open_queue(folder.path("q"));
   EXPECT_EQ(test::only_delivery(*queue, "old").priority, config::Priority::medium);
   EXPECT_THAT(test::claimed_ids(*queue, "pacs"), ElementsAre("old"));
@@ -332,7 +407,7 @@ TEST(NewRows, AreKnownToWhoeverComesWithTheSameUid) {
   const auto queue = test::open_queue(folder.path("q"));
   for (int n = 0; n < 50; ++n) {
     const InstanceRow row = without_file(std::to_string(n));
-    ASSERT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
+    ASSERT_TRUE(test::add_new(*queue, row, delivered(), claim_of(*queue, row)));
     const auto claim = claim_of(*queue, row);  // until the row is in the database
     EXPECT_TRUE(*queue->knows_uid(row.sop_instance_uid));
   }
@@ -343,7 +418,7 @@ TEST(NewRows, DoNotComeBackOnceTheyAreForgotten) {
   {
     const auto queue = test::open_queue(folder.path("q"));
     const InstanceRow row = without_file("old");
-    ASSERT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
+    ASSERT_TRUE(test::add_new(*queue, row, delivered(), claim_of(*queue, row)));
     EXPECT_EQ(*queue->forget_before(std::chrono::system_clock::now()), 1U);
     // As after a kill: with what the journal has now.
     std::filesystem::create_directory(folder.path("copy"));
@@ -365,8 +440,8 @@ TEST(NewRows, HaveRoomOnAFullDiskOnceTheyAreTaken) {
   const auto add = [&] {
     const InstanceRow row = test::instance(std::to_string(added));
     auto claim = queue->claim_uid(row.sop_instance_uid);
-    return claim &&
-           queue->add_new(row, {test::delivery("pacs", DeliveryState::sending)}, std::move(*claim));
+    return claim && test::add_new(*queue, row, {test::delivery("pacs", DeliveryState::sending)},
+                                  std::move(*claim));
   };
   while (added < 20 && add()) ++added;
   disk.fill("ballast");
@@ -389,7 +464,7 @@ TEST(NewRows, GoTheLongWayWhenTheJournalFails) {
   const auto queue = test::open_queue(folder.path("q"));
   const FailingCall failing(Call::write, EIO, 1, false, "journal");
   const InstanceRow row = without_file("a");
-  EXPECT_TRUE(queue->add_new(row, delivered(), claim_of(*queue, row)));
+  EXPECT_TRUE(test::add_new(*queue, row, delivered(), claim_of(*queue, row)));
   EXPECT_TRUE(failing.fired());
   EXPECT_EQ(test::only_delivery(*queue, "a").state, DeliveryState::delivered);
 }

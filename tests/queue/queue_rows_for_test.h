@@ -2,14 +2,16 @@
 #pragma once
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "gateway/queue/queue.h"
+#include "gateway/queue/queue_record.h"
 
 namespace sluice::test {
 
@@ -55,6 +57,16 @@ inline std::unique_ptr<Queue> open_queue(const std::string& path, Queue::Hooks h
   auto queue = Queue::open(path, std::move(hooks));
   if (!queue) throw std::runtime_error(queue.error().message);
   return std::move(*queue);
+}
+
+// Waits until they are durable.
+inline Result<void> add_new(Queue& queue, const InstanceRow& instance,
+                            const std::vector<DeliveryRow>& deliveries, UidClaims::Claim claim) {
+  const auto added = std::make_shared<std::promise<Result<void>>>();
+  queue.add_new(std::make_shared<const QueueRecord>(QueueRecord{instance, deliveries}),
+                std::move(claim),
+                [added](Result<void> done) { added->set_value(std::move(done)); });
+  return added->get_future().get();
 }
 
 inline std::vector<std::string> ids_of(const std::vector<QueueEntry>& entries) {

@@ -15,7 +15,7 @@
 #include "gateway/config/config.h"
 #include "gateway/ledger/ledger.h"
 #include "gateway/pipeline/pipeline.h"
-#include "gateway/queue/queue.h"
+#include "gateway/queue/queue_record.h"
 #include "gateway/receive/server.h"
 #include "gateway/spool/spool.h"
 #include "tests/support/temporary_folder.h"
@@ -57,16 +57,31 @@ class FakeQueue : public Queue {
     return std::move(*claims.claim(uid, std::chrono::steady_clock::time_point::max()));
   }
   // What has an answer, or a policy, is asked by add_unless_known().
-  Result<bool> knows_uid(std::string_view) override { return true; }
+  Result<bool> knows_uid(std::string_view) override { return !answers_later; }
   bool has_room() const override { return room; }
   bool has_more_urgent(std::string_view, config::Priority) override { return false; }
   bool has_work(std::string_view) override { return true; }
   void nudge(std::string_view) override {}
   void serve(const std::string&, std::vector<std::string>) override {}
   Result<std::vector<QueueEntry>> claim(std::string_view, std::size_t) override { return unused(); }
-  Result<void> add_new(const InstanceRow& instance, const std::vector<DeliveryRow>& deliveries,
-                       UidClaims::Claim) override {
-    return add(instance, deliveries);
+  // Of new ones: answered by answer_next().
+  std::atomic<bool> answers_later = false;
+  void add_new(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim, Done done) override {
+    auto added = add(rows->instance, rows->deliveries);
+    if (!answers_later) return done(std::move(added));
+    const std::lock_guard lock(mutex_);
+    unanswered_.push_back(std::move(done));
+  }
+  [[nodiscard]] std::size_t unanswered() const {
+    const std::lock_guard lock(mutex_);
+    return unanswered_.size();
+  }
+  void answer_next(const Result<void>& answer = {}) {
+    std::unique_lock lock(mutex_);
+    const Done done = std::move(unanswered_.front());
+    unanswered_.erase(unanswered_.begin());
+    lock.unlock();
+    done(answer);
   }
   void note_passed(const InstanceRow&, const DeliveryRow&) override {}
   void finish(const Outcome&) override {}
@@ -139,6 +154,7 @@ class FakeQueue : public Queue {
   std::vector<SameUidRules> rules_;
   std::vector<Added> answers_;
   std::vector<Rejection> rejections_;
+  std::vector<Done> unanswered_;
 };
 
 class FakeLedger : public Ledger {

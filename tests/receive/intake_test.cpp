@@ -2,7 +2,10 @@
 
 #include <chrono>
 #include <fstream>
+#include <future>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -33,6 +36,13 @@ Provenance provenance(const std::string& sop_class = kCtStorage,
   return made;
 }
 
+// Waits for the reply.
+Reply finish(Intake& intake) {
+  const auto given = std::make_shared<std::promise<Reply>>();
+  intake.finish([given](Reply reply) { given->set_value(std::move(reply)); });
+  return given->get_future().get();
+}
+
 // In PDVs of this many bytes.
 Reply take(Gateway& gateway, const std::string& data_set, const Provenance& from = provenance(),
            std::size_t piece = 11, const std::string& syntax = kImplicit) {
@@ -41,7 +51,7 @@ Reply take(Gateway& gateway, const std::string& data_set, const Provenance& from
     const std::string pdv = data_set.substr(place, piece);
     intake.append(std::as_bytes(std::span(pdv)));
   }
-  return intake.finish();
+  return finish(intake);
 }
 
 std::string data_set() {
@@ -356,7 +366,7 @@ TEST(Intake, ATooLargeInstanceIsTakenToItsEndAndRefused) {
   intake.append(std::as_bytes(std::span(bytes)));
   EXPECT_EQ(gateway.files(), 0U);
   intake.append(std::as_bytes(std::span(bytes)));
-  EXPECT_EQ(intake.finish().status, 0xA700);
+  EXPECT_EQ(finish(intake).status, 0xA700);
 }
 
 TEST(Intake, LeavesNothingWhenItIsGivenUp) {
