@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <new>
 #include <span>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -457,13 +459,18 @@ tl::unexpected<Error> Connection::fail(int code) {
 
 Result<void> check_file(const std::string& path, std::span<const std::string> damaged_rows,
                         const std::atomic<bool>& stop) {
-  constexpr int kInstructionsBetweenLooks = 10'000;
+  constexpr int kInstructionsAtOnce = 20'000;  // some milliseconds of work
+  static constexpr std::chrono::milliseconds kPause{6};
   auto handle = Connection::open_handle(path, to_uri(path, "mode=rw"), SQLITE_OPEN_READWRITE);
   if (!handle) return tl::unexpected(handle.error());
   // SQLite's argument is no pointer to const; the handler only reads it.
   sqlite3_progress_handler(
-      handle->get(), kInstructionsBetweenLooks,
-      [](void* flag) { return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0; },
+      handle->get(), kInstructionsAtOnce,
+      [](void* flag) {
+        // Whoever else needs processor and disk hardly sees it.
+        std::this_thread::sleep_for(kPause);
+        return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0;
+      },
       const_cast<std::atomic<bool>*>(&stop));  // NOLINT(*-const-cast): see above
   Connection connection(path, std::move(*handle));
   // The first column of the first row; `sound` where there is none.

@@ -109,6 +109,10 @@ RunningGateway::~RunningGateway() {
 // Damage can stand for long where nobody reads. Beside the work, because years of history
 // take their time; what is found stops receiving, and what is there goes on being sent.
 void RunningGateway::check_databases() noexcept try {
+  // First: what comes meanwhile asks the disk.
+  if (const auto read = queue_->read_history(stopping_); !read) {
+    log::warning("the history is asked of each instance", {{"reason", read.error().message}});
+  }
   // Of this thread, in Linux. Images come first; if it fails, they have to share.
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, 19));
   const auto setup = current_.get();

@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <future>
-#include <new>
 #include <span>
 #include <system_error>
 #include <thread>
@@ -22,11 +19,7 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t kPartSize = std::size_t{1024} * 1024;
 constexpr std::size_t kHead = 20;  // of a record
-// What is written past the system's cache begins and ends, in the file and in memory, at a
-// multiple of it.
-constexpr std::size_t kBlock = 4096;
 constexpr std::size_t kLongestRecord = std::size_t{16} * 1024;
 // The database clears a part at once, unless its disk is slow.
 constexpr std::chrono::seconds kPatienceWithDatabase{10};
@@ -85,11 +78,6 @@ std::string trouble(const std::string& path, int error_number) {
 
 }  // namespace
 
-Journal::Journal(Hooks hooks)
-    : hooks_(std::move(hooks)), image_(static_cast<char*>(std::aligned_alloc(kBlock, kPartSize))) {
-  if (!image_) throw std::bad_alloc();
-}
-
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Hooks hooks) {
   std::unique_ptr<Journal> journal(new Journal(std::move(hooks)));
   for (std::size_t n = 0; n < journal->parts_.size(); ++n) {
@@ -129,12 +117,13 @@ Result<void> Journal::open_part(Part& part, std::string path) {
   for (const int direct : {O_DIRECT, 0}) {
     part.file = FileDescriptor(
         ::open(part.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC | direct, 0600));
-    if (part.file.is_valid() && ::pread(part.file.get(), image_.get(), kPartSize, 0) >= 0) break;
+    if (part.file.is_valid() && ::pread(part.file.get(), image_->bytes.data(), kPartSize, 0) >= 0)
+      break;
     if (direct == 0) return failure(ErrorCode::transient, trouble(part.path, errno));
   }
   if (::lseek(part.file.get(), 0, SEEK_END) == static_cast<off_t>(kPartSize)) return {};
-  std::memset(image_.get(), 0, kPartSize);
-  int error_number = write_at(part.file.get(), {image_.get(), kPartSize}, 0).error_number;
+  image_->bytes.fill(0);
+  int error_number = write_at(part.file.get(), {image_->bytes.data(), kPartSize}, 0).error_number;
   if (error_number == 0) {
     error_number = sync_folder(part.path.substr(0, part.path.rfind('/') + 1) + ".");
   }
@@ -145,7 +134,7 @@ Result<void> Journal::open_part(Part& part, std::string path) {
 
 // What open_part() has read.
 void Journal::read_part() {
-  const std::string_view bytes(image_.get(), kPartSize);
+  const std::string_view bytes(image_->bytes.data(), kPartSize);
   std::uint64_t turn = 0;
   for (std::size_t at = 0; at + kHead <= bytes.size();) {
     const std::uint64_t length = number_at(bytes, at + 16, 4);
@@ -208,24 +197,26 @@ void Journal::lead(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   Turn turn = std::exchange(gathering_, {});
   std::string error;
+  std::string not_ended;
+  std::optional<std::size_t> part;
   // Whatever happens, who waits is answered, and the lead passed on.
   try {
     error = write(lock, turn);
+    if (error.empty()) part = current_;
+    if (part && turn.ends_part && !begin_part(lock)) not_ended = kTooSlow;
   } catch (const std::exception&) {
     if (!lock.owns_lock()) lock.lock();
-    error = kNoMemory;
+    (part ? not_ended : error) = kNoMemory;
   }
-  const std::size_t part = current_;
-  if (turn.ends_part && error.empty() && !begin_part(lock)) turn.not_ended = kTooSlow;
   leading_ = is_handed_over_ = !gathering_.records.empty();
   if (leading_ || stopping_) wanted_.notify_one();
   lock.unlock();
   const auto result = [&](std::string why) -> Result<std::size_t> {
-    if (why.empty()) return part;
+    if (part && why.empty()) return *part;
     return tl::unexpected(Error{ErrorCode::transient, std::move(why)});
   };
   const auto written = result(std::move(error));
-  const auto ended = written ? result(turn.not_ended) : written;
+  const auto ended = written ? result(std::move(not_ended)) : written;
   for (const Record& record : turn.records) record.done(record.bytes ? written : ended);
 }
 
@@ -243,19 +234,21 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn)
     if (!synced) return synced.error().message;
     lock.unlock();
   }
+  const std::span<char> image = image_->bytes;
   std::size_t records = 0;
   std::uint64_t end = offset;
   for (const Record& record : turn.records) {
     if (!record.bytes) continue;
     const std::size_t length = kHead + record.bytes->size();
-    encode({image_.get() + end, length}, *record.bytes, number_);
+    encode(image.subspan(end, length), *record.bytes, number_);
     end += length;
     ++records;
   }
   const std::uint64_t first = offset / kBlock * kBlock;
   const std::uint64_t last = (end + kBlock - 1) / kBlock * kBlock;
-  std::memset(image_.get() + end, 0, last - end);
-  const Written written = write_at(part.file.get(), {image_.get() + first, last - first}, first);
+  std::ranges::fill(image.subspan(end, last - end), '\0');
+  const auto blocks = image.subspan(first, last - first);
+  const Written written = write_at(part.file.get(), {blocks.data(), blocks.size()}, first);
   lock.lock();
   if (written.error_number != 0) {
     std::string why = trouble(part.path, written.error_number);

@@ -25,7 +25,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -75,6 +74,10 @@ class Journal {
   void clear(std::size_t part);
 
  private:
+  static constexpr std::size_t kPartSize = std::size_t{1024} * 1024;
+  // What is written past the system's cache begins and ends, in the file and in memory, at a
+  // multiple of it.
+  static constexpr std::size_t kBlock = 4096;
   struct Part {
     std::string path;
     FileDescriptor file;
@@ -92,9 +95,8 @@ class Journal {
     std::size_t length = 0;  // bytes, encoded
     bool needs_names = false;
     bool ends_part = false;
-    const char* not_ended = "";  // why
   };
-  explicit Journal(Hooks hooks);
+  explicit Journal(Hooks hooks) : hooks_(std::move(hooks)) {}
   [[nodiscard]] Result<void> open_part(Part& part, std::string path);
   void read_part();
   void add(Record record, bool needs_names);
@@ -109,10 +111,10 @@ class Journal {
   std::vector<std::string> left_;
 
   // What the current part has, as far as it was written; of whoever leads.
-  struct Free {
-    void operator()(char* image) const { std::free(image); }
+  struct alignas(kBlock) Image {
+    std::array<char, kPartSize> bytes{};
   };
-  std::unique_ptr<char, Free> image_;
+  const std::unique_ptr<Image> image_ = std::make_unique<Image>();
 
   std::mutex mutex_;  // guards what follows; who leads uses the current part without it
   std::condition_variable cleared_;

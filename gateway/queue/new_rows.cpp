@@ -71,23 +71,23 @@ void NewRows::add(std::shared_ptr<const QueueRecord> rows, UidClaims::Claim clai
   const auto added = std::make_shared<Claimed>(Claimed{std::move(rows), std::move(claim)});
   // What the journal takes must have room in the database.
   if (waiting_ >= kMostWaiting || !writer_.has_room()) {
-    return done(settle(failure(ErrorCode::transient, "the database does not keep up"), added));
+    return done(hand_on(failure(ErrorCode::transient, "the database does not keep up"), added));
   }
   journal_->append(record_of(*added->rows), added->rows->instance.has_file,
                    [this, added, done = std::move(done)](const Result<std::size_t>& part) {
-                     Result<void> settled;
+                     Result<void> handed_on;
                      try {
-                       settled = settle(part, added);
+                       handed_on = hand_on(part, added);
                      } catch (const std::exception&) {
-                       settled = failure(ErrorCode::transient, kOutOfMemory);
+                       handed_on = failure(ErrorCode::transient, kOutOfMemory);
                      }
-                     done(std::move(settled));
+                     done(std::move(handed_on));
                    });
 }
 
 // What has no place in the journal goes the long way, before its sender is answered.
-Result<void> NewRows::settle(const Result<std::size_t>& part,
-                             const std::shared_ptr<Claimed>& added) {
+Result<void> NewRows::hand_on(const Result<std::size_t>& part,
+                              const std::shared_ptr<Claimed>& added) {
   const auto add = [rows = added->rows](Connection& db, Effects& effects) {
     return add_rows(db, effects, *rows);
   };

@@ -40,8 +40,8 @@ class NewRows {
     std::shared_ptr<const QueueRecord> rows;
     UidClaims::Claim claim;
   };
-  [[nodiscard]] Result<void> settle(const Result<std::size_t>& part,
-                                    const std::shared_ptr<Claimed>& added);
+  [[nodiscard]] Result<void> hand_on(const Result<std::size_t>& part,
+                                     const std::shared_ptr<Claimed>& added);
   void give_over(std::size_t part);
 
   QueueWriter& writer_;

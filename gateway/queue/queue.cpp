@@ -45,7 +45,7 @@ class SqliteQueue final : public Queue {
   SqliteQueue(const std::string& path, std::unique_ptr<Connection> writing,
               std::unique_ptr<Connection> reading, std::unique_ptr<Connection> looking, Hooks hooks,
               const std::vector<rows::Waiting>& waiting, bool threaded)
-      : reading_(std::move(reading)), history_(std::move(looking)) {
+      : path_(path), reading_(std::move(reading)), history_(std::move(looking)) {
     for (const rows::Waiting& one : waiting) signal_.add(one);
     if (threaded) reserve_.emplace(DiskReserve::path_of(path), kReserveBytes);
     writer_ = std::make_unique<QueueWriter>(std::move(writing), std::move(hooks), signal_,
@@ -77,6 +77,10 @@ class SqliteQueue final : public Queue {
     return failure(ErrorCode::transient, has_room()
                                              ? "the same instance is being stored for too long"
                                              : "queue: the disk is full");
+  }
+
+  Result<void> read_history(const std::atomic<bool>& stop) override {
+    return history_.read(path_, stop);
   }
 
   Result<bool> knows_uid(std::string_view sop_instance_uid) override {
@@ -355,7 +359,6 @@ class SqliteQueue final : public Queue {
     auto opened = NewRows::open(path, *writer_, hooks);
     if (!opened) return tl::unexpected(opened.error());
     new_rows_ = std::move(*opened);
-    history_.begin_reading(path);
     return {};
   }
 
@@ -399,6 +402,7 @@ class SqliteQueue final : public Queue {
     return {};
   }
 
+  const std::string path_;
   std::atomic<int> unwritten_ = 0;  // notes
   WorkSignal signal_;
   std::optional<DiskReserve> reserve_;  // destroyed last: without connections there is no log

@@ -339,16 +339,7 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   const bool durable = notes || any(&Operation::durable);
   if (auto set = set_durable(durable); !set) return set;
   if (auto begun = db_->run("BEGIN IMMEDIATE"); !begun) return begun;
-  std::size_t applied_at_once = 0;
-  for (Pending& pending : batch) {
-    if (++applied_at_once % kAtOnce == 0) std::this_thread::yield();
-    auto applied = apply_one(pending, made.effects, apart);
-    if (applied) continue;
-    const sqlite::Failure why = db_->last_failure();
-    made.is_refused =
-        !apart && (why == sqlite::Failure::none || why == sqlite::Failure::constraint);
-    return applied;
-  }
+  if (auto applied = apply_each(batch, apart, made); !applied) return applied;
   if (auto counted = made.effects.totals.write(*db_); !counted) return counted;
   if (notes) {
     for (const std::string& id : removed_files_) {
@@ -371,6 +362,20 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
   if (notes) {
     removed_files_.clear();
     last_note_ = std::chrono::steady_clock::now();
+  }
+  return {};
+}
+
+Result<void> QueueWriter::apply_each(Batch& batch, bool apart, Attempt& made) {
+  std::size_t at_once = 0;
+  for (Pending& pending : batch) {
+    if (++at_once % kAtOnce == 0) std::this_thread::yield();
+    auto applied = apply_one(pending, made.effects, apart);
+    if (applied) continue;
+    const sqlite::Failure why = db_->last_failure();
+    made.is_refused =
+        !apart && (why == sqlite::Failure::none || why == sqlite::Failure::constraint);
+    return applied;
   }
   return {};
 }

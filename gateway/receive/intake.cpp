@@ -245,7 +245,7 @@ Intake::Completed Intake::keep(const dicom::Header& header, const Decision& deci
   if (!services_.queue.has_room()) {
     return Reply{status::kOutOfResources, "gateway disk full, send again later"};
   }
-  std::vector<DeliveryRow> deliveries =
+  const std::vector<DeliveryRow> deliveries =
       delivery_rows(provenance_, decision, gateway_.unrouted == "drop");
   // What the routes decided must be durable before the row that relies on it, and before
   // anyone sees it.
@@ -263,7 +263,7 @@ Intake::Completed Intake::keep(const dicom::Header& header, const Decision& deci
   if (!same_uid) return refused_by("ledger", same_uid.error());
   const auto known = services_.queue.knows_uid(provenance_.sop_instance_uid);
   const bool is_new = known && !*known && !same_uid->had_new_uid;
-  if (is_new) return keep_new(header, decision, std::move(deliveries), std::move(*claim));
+  if (is_new) return keep_new(header, decision, deliveries, std::move(*claim));
   const auto stored = incoming_->close();
   if (!stored) return Reply{status::kOutOfResources, stored.error().message};
   // Last: once this has returned, nothing may fail any more.
@@ -279,7 +279,8 @@ Intake::Completed Intake::keep(const dicom::Header& header, const Decision& deci
 // where the disk fails just now and no row can tell of it: a refusal would not be true. When
 // only some have, the sender is refused, sends it again, and those get it twice.
 Intake::Completed Intake::keep_new(const dicom::Header& header, const Decision& decision,
-                                   std::vector<DeliveryRow> deliveries, UidClaims::Claim claim) {
+                                   const std::vector<DeliveryRow>& deliveries,
+                                   UidClaims::Claim claim) {
   rows_ = std::make_shared<QueueRecord>();
   InstanceRow& row = rows_->instance = instance_row(incoming_->as_received(), header);
   if (services_.dispatcher != nullptr) {
@@ -302,7 +303,7 @@ Intake::Completed Intake::keep_new(const dicom::Header& header, const Decision& 
     acknowledged_by_ = "destination";
     discard();
   }
-  rows_->deliveries = relay_ ? relay_->deliveries() : std::move(deliveries);
+  rows_->deliveries = relay_ ? relay_->deliveries() : deliveries;
   services_.queue.add_new(rows_, std::move(claim), [this](const Result<void>& added) noexcept {
     try {
       give(settle(added));

@@ -116,7 +116,8 @@ class Intake {
   [[nodiscard]] bool may_stay_in_memory() const;
   // Of a new SOP Instance UID.
   [[nodiscard]] Completed keep_new(const dicom::Header& header, const Decision& decision,
-                                   std::vector<DeliveryRow> deliveries, UidClaims::Claim claim);
+                                   const std::vector<DeliveryRow>& deliveries,
+                                   UidClaims::Claim claim);
   [[nodiscard]] Reply settle(const Result<void>& added);
   void give(Reply reply) noexcept;
   void report_unrecorded(const Error& error) const;

@@ -166,7 +166,7 @@ Session::Handled Session::converse(net::Association& association, std::optional<
   connection_->await_message();
   if (storing) {
     connection_->wait_for_message();
-    const Handled answered = storing->response.await();
+    Handled answered = storing->response.await();
     storing.reset();
     if (!answered) return answered;
     connection_->await_message();  // from the response on
@@ -287,7 +287,7 @@ Session::Handled Session::store(net::Association& association, net::ReceivedComm
   storing->intake.finish(
       [this, &stored = *storing](Reply reply) { answer(stored, std::move(reply)); });
   if (storing->response.comes_by_itself()) return {};
-  const Handled answered = storing->response.await();
+  Handled answered = storing->response.await();
   storing.reset();
   return answered;
 }

@@ -150,6 +150,8 @@ struct Held {
   ~Held() {
     if (writing.joinable()) let_go();
   }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
   void let_go() {
     held.set_value();
     writing.join();

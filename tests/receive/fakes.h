@@ -56,6 +56,7 @@ class FakeQueue : public Queue {
   Result<UidClaims::Claim> claim_uid(const std::string& uid) override {
     return std::move(*claims.claim(uid, std::chrono::steady_clock::time_point::max()));
   }
+  Result<void> read_history(const std::atomic<bool>&) override { return {}; }
   // What has an answer, or a policy, is asked by add_unless_known().
   Result<bool> knows_uid(std::string_view) override { return !answers_later; }
   bool has_room() const override { return room; }
