@@ -467,7 +467,8 @@ Result<void> check_file(const std::string& path, std::span<const std::string> da
   sqlite3_progress_handler(
       handle->get(), kInstructionsAtOnce,
       [](void* flag) {
-        // Whoever else needs processor and disk hardly sees it.
+        // On purpose: years of history are read at leisure, and images find processor and disk
+        // free.
         std::this_thread::sleep_for(kPause);
         return static_cast<const std::atomic<bool>*>(flag)->load() ? 1 : 0;
       },

@@ -65,7 +65,7 @@ class Payload : public net::DataSource {
 
   using Source = std::variant<SpoolReader, TemporaryFile, ReceivedStream>;
 
-  // Of an instance that is being received, as its route decided. It makes no files: Errors:
+  // Of an instance that is being received, as its route decided. It makes no files. Errors:
   // permanent, also when what is to be done to it needs one.
   [[nodiscard]] static Result<Payload> open_received(Source source, const Instance& edited,
                                                      const QueueEntry& entry);

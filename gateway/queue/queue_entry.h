@@ -31,6 +31,10 @@ struct Entry {
 [[nodiscard]] Result<std::vector<Entry>> read_entries(sqlite::Connection& db, std::string_view sql,
                                                       const std::vector<sqlite::Value>& values);
 
+// All that a query gives in its first column.
+[[nodiscard]] Result<std::vector<std::string>> read_texts(
+    sqlite::Connection& db, std::string_view sql, const std::vector<sqlite::Value>& values = {});
+
 // Of the two rows that i and d stand for, in SQL: whether their checksums fit.
 [[nodiscard]] std::string entry_is_sound();
 // For a row of instances, of which these columns are given in their order, and `file` behind

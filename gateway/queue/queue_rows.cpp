@@ -171,19 +171,6 @@ Result<std::int64_t> next_sequence(Connection& db) {
   return *found ? row->integer(0) + 1 : 1;
 }
 
-// All ids that a query gives in its first column.
-Result<std::vector<std::string>> read_ids(Connection& db, std::string_view sql) {
-  auto statement = db.prepare(sql);
-  if (!statement) return tl::unexpected(statement.error());
-  std::vector<std::string> ids;
-  for (;;) {
-    const auto row = statement->step();
-    if (!row) return tl::unexpected(row.error());
-    if (!*row) return ids;
-    ids.push_back(statement->text(0));
-  }
-}
-
 }  // namespace
 
 const sqlite::Format kFormat{0x534C5155, kSchema, kSteps};
@@ -472,18 +459,19 @@ Result<std::map<std::string, std::chrono::milliseconds>> longest_waits(Connectio
 }
 
 Result<std::vector<std::string>> unfinished_instances(Connection& db) {
-  return read_ids(db,
-                  "SELECT id FROM instances WHERE sequence IN (SELECT instance FROM deliveries "
-                  "WHERE state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')) "
-                  "ORDER BY id");
+  return read_texts(db,
+                    "SELECT id FROM instances WHERE sequence IN (SELECT instance FROM deliveries "
+                    "WHERE state IN ('ready', 'sending', 'deferred', 'held', 'quarantined')) "
+                    "ORDER BY id");
 }
 
 Result<std::vector<std::string>> superfluous_files(Connection& db) {
-  return read_ids(db,
-                  "SELECT id FROM instances i WHERE file = 1 AND EXISTS (SELECT 1 FROM deliveries "
-                  "d WHERE d.instance = i.sequence) AND NOT EXISTS (SELECT 1 FROM "
-                  "deliveries d WHERE d.instance = i.sequence AND d.state NOT IN "
-                  "('delivered', 'dropped', 'discarded'))");
+  return read_texts(
+      db,
+      "SELECT id FROM instances i WHERE file = 1 AND EXISTS (SELECT 1 FROM deliveries "
+      "d WHERE d.instance = i.sequence) AND NOT EXISTS (SELECT 1 FROM "
+      "deliveries d WHERE d.instance = i.sequence AND d.state NOT IN "
+      "('delivered', 'dropped', 'discarded'))");
 }
 
 Result<void> touch(Connection& db) {

@@ -180,20 +180,25 @@ Result<bool> is_known(Connection& db, std::string_view sop_instance_uid) {
   return statement->step();
 }
 
-Result<std::vector<std::string>> known_uids(Connection& db, std::string_view behind,
-                                            std::size_t limit) {
-  auto statement = db.prepare(
-      "SELECT DISTINCT sop_instance_uid FROM instances WHERE sop_instance_uid > ? "
-      "ORDER BY sop_instance_uid LIMIT ?",
-      {behind, static_cast<std::int64_t>(limit)});
+Result<std::vector<std::string>> read_texts(Connection& db, std::string_view sql,
+                                            const std::vector<sqlite::Value>& values) {
+  auto statement = db.prepare(sql, values);
   if (!statement) return tl::unexpected(statement.error());
-  std::vector<std::string> uids;
+  std::vector<std::string> texts;
   for (;;) {
     const auto row = statement->step();
     if (!row) return tl::unexpected(row.error());
-    if (!*row) return uids;
-    uids.push_back(statement->text(0));
+    if (!*row) return texts;
+    texts.push_back(statement->text(0));
   }
+}
+
+Result<std::vector<std::string>> known_uids(Connection& db, std::string_view behind,
+                                            std::size_t limit) {
+  return read_texts(db,
+                    "SELECT DISTINCT sop_instance_uid FROM instances WHERE sop_instance_uid > ? "
+                    "ORDER BY sop_instance_uid LIMIT ?",
+                    {behind, static_cast<std::int64_t>(limit)});
 }
 
 Result<bool> has_instance(Connection& db, std::string_view id) {
