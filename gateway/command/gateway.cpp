@@ -23,6 +23,7 @@ constexpr std::chrono::minutes kForgettingInterval{10};
 // For the last messages to reach their collectors, when draining took all of its time.
 constexpr std::chrono::milliseconds kLeastAuditTime{2000};
 constexpr std::size_t kNamedDifferences = 20;  // more are counted
+constexpr std::size_t kSpareFiles = 64;        // of 1 MiB at most
 
 // One line, however many there are.
 void report(std::string_view message, const std::vector<std::string>& ids) {
@@ -69,8 +70,9 @@ Result<void> RunningGateway::try_to_open_stores() {
   const auto setup = current_.get();
   const config::Gateway& gateway = setup->config.gateway;
   const auto on_fault = [this](const std::string& reason) { fault(reason); };
-  auto spool = Spool::open(spool_folder(setup->config),
-                           {.min_free_space = gateway.min_free_space, .on_fault = on_fault});
+  auto spool = Spool::open(
+      spool_folder(setup->config),
+      {.min_free_space = gateway.min_free_space, .spare_files = kSpareFiles, .on_fault = on_fault});
   if (!spool) return tl::unexpected(spool.error());
   spool_ = std::move(*spool);
   if (const auto lasting = read_fault(gateway.data_dir)) {
@@ -85,6 +87,7 @@ Result<void> RunningGateway::try_to_open_stores() {
   ledger_ = std::move(*ledger);
   Queue::Hooks hooks;
   hooks.before_commit = [this] { return spool_->sync_directory(); };
+  hooks.before_note = [this] { return spool_->sync_removed(); };
   hooks.file_done = [this](const std::string& id) { return spool_->remove(id); };
   hooks.faulted = on_fault;
   auto queue = Queue::open(queue_file(setup->config), std::move(hooks));
@@ -129,6 +132,30 @@ void RunningGateway::check_databases() noexcept try {
   // No memory: damage is found where it is met.
 }
 
+// Takes off the list what the spool has under another name.
+void RunningGateway::recover(std::vector<std::string>& without_file) const {
+  std::vector<StoredFile> missing;
+  QueueFilter filter;
+  filter.limit = 1;
+  for (const std::string& id : without_file) {
+    if (!spool_->has_left_over()) return;
+    filter.instance_id = id;
+    const auto found = queue_->list(filter);
+    if (!found || found->empty()) {
+      log::error("spare files of the spool not examined; the next start does", {{"id", id}});
+      return;
+    }
+    const InstanceRow& row = found->front().instance;
+    missing.push_back({row.id, row.data_set_offset, row.data_set_length, row.digest});
+  }
+  const auto recovered = spool_->recover(std::move(missing));
+  if (!recovered) {
+    log::error("spare files of the spool not examined", {{"reason", recovered.error().message}});
+    return;
+  }
+  for (const std::string& id : *recovered) std::erase(without_file, id);
+}
+
 // Rows without a file and files without a row: reported, never removed.
 void RunningGateway::report_differences() const {
   // What was finished just before a crash has its file still; that goes first.
@@ -148,6 +175,7 @@ void RunningGateway::report_differences() const {
   std::vector<std::string> without_file;
   std::vector<std::string> without_row;
   std::ranges::set_difference(*unfinished, *files, std::back_inserter(without_file));
+  recover(without_file);
   std::ranges::set_difference(*files, *unfinished, std::back_inserter(without_row));
   report("the queue has an instance whose file is missing in the spool; it will be held",
          without_file);

@@ -147,9 +147,10 @@ struct QueueRecord;  // queue_record.h
 
 class Queue {
  public:
-  // `before_commit` runs in the writing thread before each commit that adds
-  // instances or notes that files were removed: the spool's directory sync.
-  // When it fails, those adds fail with its message; the next add calls it again.
+  // `before_commit` runs in the writing thread before each commit that adds instances:
+  // the spool's directory sync. When it fails, those adds fail with its message; the next
+  // add calls it again. `before_note` runs instead where the commit also notes that files
+  // were removed, so that they stay so; without it, `before_commit` does.
   // `file_done` is called there after a commit that made the last delivery of an
   // instance final: it removes the file. It is called again after a crash, also for
   // files that are gone; after an error, at the next start at the latest. Deliveries
@@ -157,6 +158,7 @@ class Queue {
   // Errors: configuration, corrupt, with the path and what to do.
   struct Hooks {
     std::function<Result<void>()> before_commit = {};
+    std::function<Result<void>()> before_note = {};
     std::function<Result<void>(const std::string& instance_id)> file_done = {};
     std::function<void(const std::string& reason)> faulted = {};
   };

@@ -347,7 +347,7 @@ Result<void> QueueWriter::apply_all(Batch& batch, Notes allowed, bool apart, Att
     }
   }
   if (names || notes) {
-    if (auto synced = sync_names(made); !synced) return synced;
+    if (auto synced = sync_names(made, notes); !synced) return synced;
   }
   // A transaction that changes nothing is not synced.
   const bool settles = any(&Operation::settles);
@@ -388,10 +388,11 @@ Result<void> QueueWriter::set_durable(bool durable) {
 }
 
 // A failure is the spool's: nothing of this file was committed or is in doubt.
-Result<void> QueueWriter::sync_names(Attempt& made) const {
-  if (!hooks_.before_commit) return {};
+Result<void> QueueWriter::sync_names(Attempt& made, bool notes) const {
+  const auto& sync = notes && hooks_.before_note ? hooks_.before_note : hooks_.before_commit;
+  if (!sync) return {};
   made.is_unsynced = true;  // also when the hook throws
-  auto synced = hooks_.before_commit();
+  auto synced = sync();
   made.is_unsynced = !synced;
   return synced;
 }

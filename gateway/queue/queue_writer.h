@@ -161,7 +161,7 @@ class QueueWriter {
   [[nodiscard]] Attempt attempt_once(Batch& batch, Notes notes, bool apart);
   [[nodiscard]] Result<void> apply_all(Batch& batch, Notes allowed, bool apart, Attempt& made);
   [[nodiscard]] Result<void> set_durable(bool durable);
-  [[nodiscard]] Result<void> sync_names(Attempt& made) const;
+  [[nodiscard]] Result<void> sync_names(Attempt& made, bool notes) const;
   [[nodiscard]] Result<void> apply_each(Batch& batch, bool apart, Attempt& made);
   [[nodiscard]] Result<void> apply_one(Pending& pending, Effects& effects, bool apart);
   [[nodiscard]] bool is_note_due(bool names) const;

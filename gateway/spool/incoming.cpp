@@ -12,6 +12,7 @@
 #include "gateway/base/counter.h"
 #include "gateway/base/log.h"
 #include "gateway/spool/digest.h"
+#include "gateway/spool/folder.h"
 #include "gateway/spool/spool.h"
 
 namespace sluice {
@@ -20,13 +21,6 @@ namespace {
 constexpr std::size_t kFirstBuffer = std::size_t{64} * 1024;
 // As many buffers as are kept when nothing is being received.
 constexpr std::size_t kIdleBuffers = 8;
-
-std::string unfinished_name(const std::string& id) {
-  return id + ".part";
-}
-std::string finished_name(const std::string& id) {
-  return id + ".dcm";
-}
 
 int sync_bytes(int file) {
   static const Histogram took("sluice_sync_seconds", {{"what", "spool file"}});
@@ -68,6 +62,9 @@ Incoming::Incoming(Incoming&& other) noexcept
       stored_(std::move(other.stored_)),
       file_(std::move(other.file_)),
       has_file_(other.has_file_),
+      folder_(other.folder_),
+      name_(std::move(other.name_)),
+      spare_size_(other.spare_size_),
       digest_(std::move(other.digest_)),
       limit_(other.limit_),
       buffer_(std::exchange(other.buffer_, {})),
@@ -124,9 +121,24 @@ StoredFile Incoming::as_received() const {
 }
 
 Result<void> Incoming::open_file() {
-  const std::string name = unfinished_name(stored_.id);
-  file_ = FileDescriptor(::openat(spool_->directory_.get(), name.c_str(),
-                                  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (spool_->spares_) {
+    if (auto spare = spool_->spares_->take(buffered_)) {
+      folder_ = spool_->spares_->folder();
+      name_ = std::move(spare->name);
+      spare_size_ = spare->size;
+      file_ = std::move(spare->file);
+      has_file_ = true;
+      return {};
+    }
+  }
+  return make_file();
+}
+
+Result<void> Incoming::make_file() {
+  folder_ = spool_->directory_.get();
+  name_ = stored_.id + std::string(folder::kUnfinished);
+  file_ = FileDescriptor(
+      ::openat(folder_, name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file_.is_valid()) return give_up("create", errno);
   has_file_ = true;
   // Whatever the umask took away.
@@ -165,6 +177,7 @@ Result<void> Incoming::write(std::span<const std::byte> bytes) {
 // 3. rename: from now on the file is found as an instance. The name itself is durable
 //    only after sync_directory(), which the queue calls once for all files of a
 //    commit: an fsync of the directory here would cost each association one of its own.
+//    What was a spare file has a durable name already: the rename may be lost, the file not.
 //
 // Objection: link() and unlink() instead of rename() would refuse to overwrite. But
 // nobody else makes names here: the lock keeps other gateways out, and ids do not repeat.
@@ -181,6 +194,10 @@ Result<StoredFile> Incoming::close() {
     return tl::unexpected(Spool::refusal());
   }
   if (auto flushed = flush(); !flushed) return tl::unexpected(flushed.error());
+  const std::uint64_t size = stored_.data_set_offset + stored_.data_set_length;
+  if (spare_size_ > size && ::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) {
+    return give_up("ftruncate", errno);
+  }
   if (sync_bytes(file_.get()) != 0) return give_up("fdatasync", errno);
   if (const int error_number = file_.close(); error_number != 0) {
     return give_up("close", error_number);
@@ -188,12 +205,12 @@ Result<StoredFile> Incoming::close() {
   // Everything that needs memory comes before the rename: an exception after it would
   // leave a finished file that nobody knows of.
   StoredFile stored = as_received();
-  const std::string from = unfinished_name(stored_.id);
-  const std::string to = finished_name(stored_.id);
+  const std::string to = folder::finished_name(stored_.id);
   const int directory = spool_->directory_.get();
-  if (::renameat(directory, from.c_str(), directory, to.c_str()) != 0) {
+  if (::renameat(folder_, name_.c_str(), directory, to.c_str()) != 0) {
     return give_up("rename", errno);
   }
+  if (spare_size_ == 0) ++spool_->names_given_;
   state_ = State::closed;
   return stored;
 }
@@ -207,7 +224,7 @@ void Incoming::discard() noexcept {
   state_ = State::gone;
   try {
     auto removed = spool_->remove(stored_.id);
-    if (removed) removed = spool_->sync_names();
+    if (removed) removed = spool_->sync_removed();
     if (!removed) {
       // It stays without a row, and the next start reports it.
       log::error("discarded file not removed durably",
@@ -219,7 +236,7 @@ void Incoming::discard() noexcept {
 }
 
 tl::unexpected<Error> Incoming::give_up(std::string_view operation, int error_number) {
-  Error error = spool_->judge(operation, unfinished_name(stored_.id), error_number);
+  Error error = spool_->judge(operation, name_, error_number);
   abandon();
   return tl::unexpected(std::move(error));
 }
@@ -231,8 +248,7 @@ void Incoming::abandon() noexcept {
   if (!has_file_) return;
   (void)file_.close();  // whatever it reports, the file goes
   try {
-    const std::string name = unfinished_name(stored_.id);
-    if (::unlinkat(spool_->directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+    if (::unlinkat(folder_, name_.c_str(), 0) != 0 && errno != ENOENT) {
       log::warning("unfinished file not removed",
                    {{"id", stored_.id}, {"error", std::strerror(errno)}});
     }

@@ -19,57 +19,26 @@
 #include "gateway/base/log.h"
 #include "gateway/spool/digest.h"
 #include "gateway/spool/file_meta.h"
+#include "gateway/spool/folder.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kFinished = ".dcm";
-constexpr std::string_view kUnfinished = ".part";
 constexpr const char* kLockSuffix = ".lock";
+
+using folder::finished_name;
+using folder::kFinished;
+using folder::kUnfinished;
+using folder::make_folder;
+using folder::names_with_suffix;
+using folder::open_folder;
+using folder::sync_folder;
+using folder::unusable;
 
 std::string text_of(int error_number) {
   return std::generic_category().message(error_number);
-}
-
-tl::unexpected<Error> unusable(const std::string& path, std::string_view operation,
-                               int error_number) {
-  return failure(ErrorCode::configuration,
-                 "spool: cannot " + std::string(operation) + " " + path + ": " +
-                     text_of(error_number) +
-                     "; check that the gateway's user may write there and that the disk is sound");
-}
-
-FileDescriptor open_folder(const std::string& path) {
-  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-}
-
-// A new folder is only there after a power cut when its parent was synced.
-Result<void> sync_folder(const std::string& path) {
-  const FileDescriptor folder = open_folder(path);
-  if (!folder.is_valid()) return unusable(path, "open", errno);
-  if (::fsync(folder.get()) != 0) return unusable(path, "sync", errno);
-  return {};
-}
-
-Result<void> make_folder(const fs::path& folder) {
-  fs::path made;
-  for (const fs::path& component : folder) {
-    const fs::path parent = made;
-    made /= component;
-    if (::mkdir(made.c_str(), 0700) != 0) {
-      // EROFS and EACCES come also for a folder that is there: what counts is
-      // whether it can be used, which the caller finds out.
-      if (errno == EEXIST || fs::is_directory(made)) continue;
-      return unusable(made.string(), "create", errno);
-    }
-    if (::chmod(made.c_str(), 0700) != 0) {  // whatever the umask took away
-      return unusable(made.string(), "set the mode of", errno);
-    }
-    if (auto synced = sync_folder(parent.string()); !synced) return synced;
-  }
-  return {};
 }
 
 std::string read_owner(int lock) {
@@ -103,20 +72,6 @@ Result<FileDescriptor> take_lock(const std::string& folder) {
     log::warning("spool lock without process id", {{"path", path}, {"error", text_of(errno)}});
   }
   return lock;
-}
-
-Result<std::vector<std::string>> names_with_suffix(const std::string& folder,
-                                                   std::string_view suffix) {
-  std::vector<std::string> names;
-  std::error_code error;
-  fs::directory_iterator entry(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::string name = entry->path().filename().string();
-    if (name.size() > suffix.size() && name.ends_with(suffix)) names.push_back(std::move(name));
-  }
-  if (error) return unusable(folder, "list", error.value());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 Result<void> remove_unfinished(int directory, const std::string& folder) {
@@ -171,8 +126,12 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, Options op
   for (const fs::path& path : {absolute, absolute.parent_path()}) {
     if (auto synced = sync_folder(path.string()); !synced) return tl::unexpected(synced.error());
   }
-  return std::unique_ptr<Spool>(
+  std::unique_ptr<Spool> spool(
       new Spool(absolute.string(), std::move(directory), std::move(*lock), std::move(options)));
+  if (spool->options_.spare_files > 0) {
+    if (auto opened = spool->open_spare_files(); !opened) return tl::unexpected(opened.error());
+  }
+  return spool;
 }
 
 // 20261121T013000.123456-9f3c2a1b: UTC and chance. The time never repeats nor goes
@@ -227,16 +186,28 @@ Result<Incoming> Spool::create(const FileMeta& meta) {
   return incoming;
 }
 
+// Who finds a name synced by somebody else has waited for that sync's end.
 Result<void> Spool::sync_directory() {
   if (faulted_) return tl::unexpected(refusal());
-  return sync_names();
+  const std::uint64_t wanted = names_given_;
+  const std::lock_guard lock(names_mutex_);
+  if (names_synced_ >= wanted) return {};
+  const std::uint64_t given = names_given_;
+  auto synced = sync_names(directory_.get());
+  if (synced) names_synced_ = given;
+  return synced;
 }
 
-Result<void> Spool::sync_names() {
+Result<void> Spool::sync_removed() {
+  if (faulted_) return tl::unexpected(refusal());
+  return sync_names(directory_.get());
+}
+
+Result<void> Spool::sync_names(int folder) {
   static const Histogram took("sluice_sync_seconds", {{"what", "spool folder"}});
   const auto synced = [&] {
     const Timing timing(took);
-    return ::fsync(directory_.get()) == 0;
+    return ::fsync(folder) == 0;
   }();
   if (synced) return {};
   // Names of many files may be lost, and the next fsync may succeed all the same:
@@ -247,7 +218,7 @@ Result<void> Spool::sync_names() {
 }
 
 Result<SpoolReader> Spool::read(const StoredFile& file) const {
-  return open_reader(directory_.get(), path(file.id), file);
+  return open_reader(directory_.get(), folder_, finished_name(file.id), file);
 }
 
 Result<SpoolReader> Spool::read_beside(const std::string& folder, const StoredFile& file) {
@@ -255,14 +226,14 @@ Result<SpoolReader> Spool::read_beside(const std::string& folder, const StoredFi
   if (!directory.is_valid()) {
     return failure(ErrorCode::transient, "spool: cannot open " + folder + ": " + text_of(errno));
   }
-  return open_reader(directory.get(), folder + "/" + file.id + std::string(kFinished), file);
+  return open_reader(directory.get(), folder, finished_name(file.id), file);
 }
 
-Result<SpoolReader> Spool::open_reader(int directory, const std::string& path,
-                                       const StoredFile& file) {
+Result<SpoolReader> Spool::open_reader(int directory, const std::string& folder,
+                                       const std::string& name, const StoredFile& file) {
   if (!is_id(file.id))
     return failure(ErrorCode::corrupt, "spool: not an id: " + log::escape(file.id));
-  const std::string name = file.id + std::string(kFinished);
+  std::string path = folder + "/" + name;
   FileDescriptor opened(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened.is_valid()) {
     const int error_number = errno;
@@ -284,12 +255,15 @@ Result<SpoolReader> Spool::open_reader(int directory, const std::string& path,
                        std::to_string(file.data_set_offset + file.data_set_length) +
                        "; restore it or discard the instance");
   }
-  return SpoolReader(std::move(opened), path, file);
+  return SpoolReader(std::move(opened), std::move(path), file);
 }
 
 Result<void> Spool::remove(const std::string& id) {
   if (!is_id(id)) return failure(ErrorCode::permanent, "spool: not an id: " + log::escape(id));
-  const std::string name = id + std::string(kFinished);
+  const std::string name = finished_name(id);
+  if (spares_ && !faulted_ && spares_->keep(directory_.get(), name)) {
+    return make_spare_files_ready();
+  }
   if (::unlinkat(directory_.get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
   return tl::unexpected(judge("unlink", name, errno));
 }
@@ -302,7 +276,7 @@ Result<std::vector<std::string>> Spool::list() const {
 }
 
 std::string Spool::path(std::string_view id) const {
-  return folder_ + "/" + std::string(id) + std::string(kFinished);
+  return folder_ + "/" + finished_name(std::string(id));
 }
 
 void Spool::log_failure(std::string_view operation, std::string_view name, int error_number) const {

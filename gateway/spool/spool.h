@@ -8,7 +8,8 @@
 // acknowledged.
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name
-// given) and sync_directory() returned after that. Any error of write, fdatasync,
+// given) and sync_directory() returned after that; which has nothing to do for what was written
+// into a spare file (spare_files.h). Any error of write, fdatasync,
 // close, rename or fsync faults the spool: nothing new is accepted from then on, because
 // after a failed fsync the kernel may report success for lost pages; its owner is told and
 // remembers it over restarts. A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
@@ -33,6 +34,7 @@
 
 #include "gateway/base/error.h"
 #include "gateway/base/file_descriptor.h"
+#include "gateway/spool/spare_files.h"
 
 namespace sluice {
 
@@ -120,6 +122,7 @@ class Incoming {
   [[nodiscard]] Result<void> append_buffered(std::span<const std::byte> bytes);
   [[nodiscard]] Result<void> make_room();
   [[nodiscard]] Result<void> open_file();
+  [[nodiscard]] Result<void> make_file();
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> write(std::span<const std::byte> bytes);
   [[nodiscard]] tl::unexpected<Error> give_up(std::string_view operation, int error_number);
@@ -129,6 +132,9 @@ class Incoming {
   StoredFile stored_;
   FileDescriptor file_;
   bool has_file_ = false;
+  int folder_ = -1;  // these three: of the file until it is closed
+  std::string name_;
+  std::uint64_t spare_size_ = 0;  // that it had as a spare file; 0: it was none
   std::unique_ptr<Digest> digest_;
   std::size_t limit_ = kInMemory;  // bytes in the buffer
   Buffer buffer_;
@@ -180,6 +186,7 @@ class Spool {
     // Less space left on the disk for its users: create() refuses, earlier than the disk
     // would. Bytes; 0: never.
     std::uint64_t min_free_space = 0;
+    std::size_t spare_files = 0;  // kept at most, for what is received next
     // Called once, in the thread whose operation failed; may call distrust() of any store.
     std::function<void(const std::string& reason)> on_fault = {};
   };
@@ -198,8 +205,18 @@ class Spool {
   // Errors: transient (full, nearly full, faulted), with the message for the sender.
   [[nodiscard]] Result<Incoming> create(const FileMeta& meta);
 
-  // Every file closed before this call is durable under its name on return.
+  // Every file closed before this call is durable under its name on return, or is found by
+  // recover().
   [[nodiscard]] Result<void> sync_directory();
+  // Every file removed before this call stays so.
+  [[nodiscard]] Result<void> sync_removed();
+
+  // Of files that are missing, those that a power cut left under the name of a spare file get
+  // their own, durably; their ids. What else there was of spare files is removed, unless one is
+  // still missing. At the start, before anything is removed. Errors: as sync_directory().
+  [[nodiscard]] Result<std::vector<std::string>> recover(std::vector<StoredFile> missing);
+  // False: recover() has nothing to look at.
+  [[nodiscard]] bool has_left_over() const { return !left_over_.empty(); }
 
   // Errors: corrupt when the file is missing, shorter or longer than its row says;
   // transient else.
@@ -230,10 +247,14 @@ class Spool {
  private:
   friend class Incoming;
   Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, Options options);
-  [[nodiscard]] static Result<SpoolReader> open_reader(int directory, const std::string& path,
+  [[nodiscard]] static Result<SpoolReader> open_reader(int directory, const std::string& folder,
+                                                       const std::string& name,
                                                        const StoredFile& file);
+  [[nodiscard]] Result<void> open_spare_files();
+  [[nodiscard]] bool is_left_over_of(const std::string& name, const StoredFile& file) const;
+  [[nodiscard]] Result<void> make_spare_files_ready();
   [[nodiscard]] std::string make_id();
-  [[nodiscard]] Result<void> sync_names();
+  [[nodiscard]] Result<void> sync_names(int folder);
   [[nodiscard]] Result<void> check_space() const;
   void log_failure(std::string_view operation, std::string_view name, int error_number) const;
   // Logs, and faults the spool unless the error passes by itself; the answer for the sender.
@@ -245,7 +266,12 @@ class Spool {
   Options options_;
   FileDescriptor directory_;
   FileDescriptor lock_;
+  std::unique_ptr<SpareFiles> spares_;  // nullptr: none are kept
+  std::vector<std::string> left_over_;  // in its folder, by the gateway before this one
   std::shared_ptr<BufferPool> buffers_ = std::make_shared<BufferPool>();
+  std::atomic<std::uint64_t> names_given_ = 0;  // that are durable only with a sync
+  std::mutex names_mutex_;
+  std::uint64_t names_synced_ = 0;
   std::atomic<std::int64_t> last_id_time_ = 0;  // microseconds since the epoch
   std::atomic<bool> faulted_ = false;
   std::atomic<std::uint64_t> min_free_space_;

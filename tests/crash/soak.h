@@ -158,7 +158,10 @@ class Soak {
         "call=fdatasync path=queue.db",
         "call=write path=ledger.db",
         "call=fdatasync path=ledger.db",
-        "call=unlink path=.dcm",
+        "call=rename path=.spare",
+        "call=fsync path=.spare",
+        "call=write path=.spare",
+        "call=fdatasync path=.spare",
         "call=send",
         "call=any",
     };

@@ -1,0 +1,114 @@
+#include "gateway/spool/spare_files.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "gateway/base/log.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kLittleSpace = std::uint64_t{256} << 20U;
+// A sync of the folders is for a part of all.
+constexpr std::size_t kPartSynced = 4;
+
+}  // namespace
+
+std::optional<SpareFile> SpareFiles::take(std::uint64_t size) {
+  if (is_scarce()) {
+    drop();
+    return std::nullopt;
+  }
+  const std::lock_guard lock(mutex_);
+  if (ready_.empty()) return std::nullopt;
+  // What is large enough comes before what is not; of two, the nearer one.
+  const auto is_better = [size](const SpareFile& one, const SpareFile& other) {
+    const bool fits = one.size >= size;
+    if (fits != (other.size >= size)) return fits;
+    return fits ? one.size < other.size : one.size > other.size;
+  };
+  const auto best = std::ranges::min_element(ready_, is_better);
+  std::swap(*best, ready_.back());
+  SpareFile taken = std::move(ready_.back());
+  ready_.pop_back();
+  return taken;
+}
+
+bool SpareFiles::keep(int folder, const std::string& name) {
+  if (is_scarce()) {
+    drop();
+    return false;
+  }
+  SpareFile spare{FileDescriptor(::openat(folder, name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC)),
+                  name + std::string(kSpare), 0};
+  struct stat status {};
+  if (!spare.file.is_valid() || ::fstat(spare.file.get(), &status) != 0) return false;
+  spare.size = static_cast<std::uint64_t>(status.st_size);
+  // A file with two names is in use under the other one.
+  const bool is_own = S_ISREG(status.st_mode) && status.st_nlink == 1;
+  if (!is_own || spare.size == 0 || spare.size > kLargest) return false;
+  const std::lock_guard lock(mutex_);
+  if (ready_.size() + unsynced_.size() >= most_) return false;
+  unsynced_.reserve(unsynced_.size() + 1);
+  if (::renameat2(folder, name.c_str(), folder_.get(), spare.name.c_str(), RENAME_NOREPLACE) != 0) {
+    return false;
+  }
+  // Nobody finds it any more; but somebody may have.
+  if (is_open_elsewhere(spare.file)) {
+    remove(spare.name);
+  } else {
+    unsynced_.push_back(std::move(spare));
+  }
+  return true;
+}
+
+// Linux gives a lease for writing only to who alone has the file open, in all processes.
+bool SpareFiles::is_open_elsewhere(const FileDescriptor& file) {
+  return ::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0 ||
+         ::fcntl(file.get(), F_SETLEASE, F_UNLCK) != 0;
+}
+
+std::vector<SpareFile> SpareFiles::take_unsynced() {
+  const std::lock_guard lock(mutex_);
+  if (unsynced_.empty() || unsynced_.size() < most_ / kPartSynced) return {};
+  return std::exchange(unsynced_, {});
+}
+
+void SpareFiles::give_back(std::vector<SpareFile> synced) {
+  const std::lock_guard lock(mutex_);
+  std::ranges::move(synced, std::back_inserter(ready_));
+}
+
+bool SpareFiles::is_scarce() const {
+  struct statvfs space {};
+  return ::fstatvfs(folder_.get(), &space) != 0 ||
+         std::uint64_t{space.f_bavail} * space.f_frsize < kLittleSpace;
+}
+
+void SpareFiles::remove(const std::string& name) const noexcept {
+  if (::unlinkat(folder_.get(), name.c_str(), 0) == 0 || errno == ENOENT) return;
+  try {
+    log::warning("spare file not removed; the next start tries again", {{"name", name}});
+  } catch (const std::exception&) {
+    return;  // no memory for a log line
+  }
+}
+
+void SpareFiles::drop() noexcept {
+  const std::lock_guard lock(mutex_);
+  for (std::vector<SpareFile>* const spares : {&ready_, &unsynced_}) {
+    for (const SpareFile& spare : *spares) remove(spare.name);
+    spares->clear();
+  }
+}
+
+}  // namespace sluice
