@@ -19,6 +19,7 @@
 
 #include "gateway/base/durable_file.h"
 #include "gateway/base/log.h"
+#include "gateway/base/sqlite_vfs.h"
 
 namespace sluice::sqlite {
 namespace {
@@ -213,8 +214,8 @@ Result<Connection::Handle> Connection::open_handle(const std::string& path, cons
   static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   (void)configured;
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(uri.c_str(), &raw, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(uri.c_str(), &raw, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                                   yielding_vfs());
   Handle handle(raw);
   if (code != SQLITE_OK) {
     return tl::unexpected(

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/failing_calls.h"
 #include "tests/support/temporary_folder.h"
 
 namespace sluice::sqlite {
@@ -88,6 +89,32 @@ TEST_F(SqliteFormat, BringsACopyInMemoryAndNotTheFile) {
   ASSERT_TRUE(copy) << copy.error().message;
   EXPECT_EQ(read(**copy, "SELECT author FROM notes"), "nobody");
   EXPECT_EQ(read(*open(version(1)), "PRAGMA user_version"), "1");
+}
+
+// Four megabytes at once, and nobody asks for a sync.
+constexpr std::string_view kLargeChange =
+    "PRAGMA synchronous = OFF; BEGIN;"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)"
+    "INSERT INTO notes SELECT hex(zeroblob(2000)) FROM n; COMMIT";
+
+TEST_F(SqliteFormat, SyncsLargeChangesInPieces) {
+  constexpr int kNever = 1'000'000;
+  const auto db = open(version(1));
+  const test::FailingCall counting(test::Call::fdatasync, EIO, kNever, false, "test.db-wal");
+  ASSERT_TRUE(db->run_script(kLargeChange));
+  EXPECT_GE(kNever - test::failure_plan().countdown, 10) << "in pieces of 256 KiB";
+}
+
+TEST_F(SqliteFormat, TellsOfAPieceThatWasNotSynced) {
+  const auto db = open(version(1));
+  {
+    const test::FailingCall failing(test::Call::fdatasync, EIO, 1, false, "test.db-wal");
+    EXPECT_FALSE(db->run_script(kLargeChange));
+    EXPECT_TRUE(failing.fired());
+    EXPECT_EQ(db->last_failure(), Failure::other);
+  }
+  db->roll_back();
+  EXPECT_EQ(read(*db, "SELECT count(*) FROM notes"), "0");
 }
 
 }  // namespace
