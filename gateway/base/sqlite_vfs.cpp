@@ -12,21 +12,17 @@ namespace {
 constexpr unsigned kWritesAtOnce = 8;  // of a page each: some 50 microseconds of a checkpoint
 constexpr unsigned kMostUnsynced = 128;
 
-sqlite3_vfs& their_vfs() {
-  static sqlite3_vfs& theirs = *sqlite3_vfs_find(nullptr);
-  return theirs;
-}
-
 // Behind the default's own object, for which SQLite gives as much memory as szOsFile says.
 struct Own {
-  const sqlite3_io_methods* theirs;
-  sqlite3_io_methods methods;
+  const sqlite3_io_methods* theirs = nullptr;
+  sqlite3_io_methods methods = {};
   unsigned writes = 0;  // since the last sync
 };
 
 Own& own(sqlite3_file& file) {
+  static const int size = sqlite3_vfs_find(nullptr)->szOsFile;
   // NOLINTNEXTLINE(cppcoreguidelines-*): memory of C, made in open_file()
-  auto* const behind = reinterpret_cast<std::byte*>(&file) + their_vfs().szOsFile;
+  auto* const behind = reinterpret_cast<std::byte*>(&file) + size;
   return *std::launder(reinterpret_cast<Own*>(behind));  // NOLINT(*-reinterpret-cast): as above
 }
 
@@ -46,7 +42,8 @@ int write_in_pieces(sqlite3_file* file, const void* bytes, int length, sqlite3_i
 }
 
 int open_file(sqlite3_vfs* /*own*/, const char* name, sqlite3_file* file, int flags, int* opened) {
-  const int code = their_vfs().xOpen(&their_vfs(), name, file, flags, opened);
+  sqlite3_vfs* const theirs = sqlite3_vfs_find(nullptr);
+  const int code = theirs->xOpen(theirs, name, file, flags, opened);
   if (code != SQLITE_OK) return code;
   Own& made = *new (&own(*file)) Own{file->pMethods, *file->pMethods};
   made.methods.xWrite = &write_in_pieces;
@@ -58,7 +55,7 @@ int open_file(sqlite3_vfs* /*own*/, const char* name, sqlite3_file* file, int fl
 }  // namespace
 
 const char* yielding_vfs() {
-  static sqlite3_vfs vfs = their_vfs();
+  static sqlite3_vfs vfs = *sqlite3_vfs_find(nullptr);
   static const bool is_known = [] {
     vfs.zName = "sluice";
     vfs.szOsFile += sizeof(Own);

@@ -141,6 +141,33 @@ TEST(QueueDurability, FailedDirectorySyncRefusesAddsAndAllElseGoesOn) {
   EXPECT_TRUE(queue->add(instance("c"), {delivery("pacs")}));
 }
 
+TEST(QueueDurability, NotesThatAFileIsGoneBehindASyncForThat) {
+  const test::TemporaryFolder folder;
+  test::DoneFiles done;
+  std::atomic<bool> fails = true;
+  std::atomic<int> asked = 0;
+  Queue::Hooks hooks = done.hooks();
+  hooks.before_commit = []() -> Result<void> { return {}; };
+  hooks.before_note = [&]() -> Result<void> {
+    ++asked;
+    if (fails) return failure(ErrorCode::transient, "no sync");
+    return {};
+  };
+  auto queue = open_queue(folder.path("q"), hooks);
+  ASSERT_TRUE(queue->add(instance("a"), {delivery("pacs")}));
+  ASSERT_THAT(claimed_ids(*queue, "pacs"), ElementsAre("a"));
+  queue->finish(outcome("a", "pacs"));
+  EXPECT_TRUE(test::comes_true([&] { return asked > 0; }));
+  queue.reset();
+  fails = false;
+  queue = open_queue(folder.path("q"), hooks);
+  EXPECT_TRUE(test::comes_true([&] { return done.ids().size() == 2; })) << "was not noted";
+  queue.reset();
+  queue = open_queue(folder.path("q"), hooks);
+  ASSERT_TRUE(queue->flush());
+  EXPECT_THAT(done.ids(), ElementsAre("a", "a")) << "noted, at the latest at the end";
+}
+
 // In one batch, gathered while the commit before runs: those that need the directory and
 // those that do not.
 TEST(QueueDurability, FailedDirectorySyncLeavesTheRestOfItsBatch) {
