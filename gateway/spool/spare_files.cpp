@@ -40,6 +40,7 @@ std::optional<SpareFile> SpareFiles::take(std::uint64_t size) {
   std::swap(*best, ready_.back());
   SpareFile taken = std::move(ready_.back());
   ready_.pop_back();
+  --kept_;
   return taken;
 }
 
@@ -57,7 +58,7 @@ bool SpareFiles::keep(int folder, const std::string& name) {
   const bool is_own = S_ISREG(status.st_mode) && status.st_nlink == 1;
   if (!is_own || spare.size == 0 || spare.size > kLargest) return false;
   const std::lock_guard lock(mutex_);
-  if (ready_.size() + unsynced_.size() >= most_) return false;
+  if (kept_ >= most_) return false;
   unsynced_.reserve(unsynced_.size() + 1);
   if (::renameat2(folder, name.c_str(), folder_.get(), spare.name.c_str(), RENAME_NOREPLACE) != 0) {
     return false;
@@ -67,6 +68,7 @@ bool SpareFiles::keep(int folder, const std::string& name) {
     remove(spare.name);
   } else {
     unsynced_.push_back(std::move(spare));
+    ++kept_;
   }
   return true;
 }
@@ -107,6 +109,7 @@ void SpareFiles::drop() noexcept {
   const std::lock_guard lock(mutex_);
   for (std::vector<SpareFile>* const spares : {&ready_, &unsynced_}) {
     for (const SpareFile& spare : *spares) remove(spare.name);
+    kept_ -= spares->size();
     spares->clear();
   }
 }

@@ -66,6 +66,7 @@ class SpareFiles {
   const FileDescriptor folder_;
   const std::size_t most_;
   std::mutex mutex_;
+  std::size_t kept_ = 0;  // these, and those whose names are being synced
   std::vector<SpareFile> ready_;
   std::vector<SpareFile> unsynced_;
 };

@@ -1,5 +1,6 @@
 #include "gateway/spool/spare_files.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -163,6 +165,28 @@ TEST_F(Spares, TheNearestInSizeIsTaken) {
   EXPECT_EQ(taken_for(50'000), inodes[100'000]);
   EXPECT_EQ(taken_for(500'000), inodes[400'000]) << "none is large enough";
   EXPECT_EQ(taken_for(9'000), inodes[10'000]);
+}
+
+TEST_F(Spares, ManyThreadsGetTheirOwnBytesBack) {
+  const auto spool = open_with_spares(folder_.path("spool"), 8);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (std::size_t writer = 0; writer < 6; ++writer) {
+    threads.emplace_back([&, writer] {
+      for (std::size_t n = 0; n < 60; ++n) {
+        const std::string bytes(1000 + 5000 * (n % 7), static_cast<char>('a' + (writer + n) % 26));
+        const auto stored = keep_file(*spool, bytes);
+        const bool is_right = stored && spool->sync_directory() &&
+                              read_back(*spool, *stored) == bytes && spool->remove(stored->id);
+        if (!is_right) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_FALSE(spool->is_faulted());
+  EXPECT_THAT(*spool->list(), IsEmpty());
+  EXPECT_LE(spares().size(), 8U);
 }
 
 TEST_F(Spares, AreNotReadyBeforeTheirNamesAre) {
