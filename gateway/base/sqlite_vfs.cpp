@@ -44,7 +44,8 @@ int write_in_pieces(sqlite3_file* file, const void* bytes, int length, sqlite3_i
 int open_file(sqlite3_vfs* /*own*/, const char* name, sqlite3_file* file, int flags, int* opened) {
   sqlite3_vfs* const theirs = sqlite3_vfs_find(nullptr);
   const int code = theirs->xOpen(theirs, name, file, flags, opened);
-  if (code != SQLITE_OK) return code;
+  const bool is_temporary = name == nullptr;
+  if (code != SQLITE_OK || is_temporary) return code;
   Own& made = *new (&own(*file)) Own{file->pMethods, *file->pMethods};
   made.methods.xWrite = &write_in_pieces;
   made.methods.xSync = &sync_and_count;
