@@ -57,6 +57,9 @@ TEST(Priority, OnTheWireIsThatOfTheRouteAndDecidesTheOrder) {
   for (const char* root : {"1.2.3.3", "1.2.3.2", "1.2.3.1"}) {
     ASSERT_TRUE(send_images(gateway.port(), make_series(folder.path(root), root, 2)));
   }
+  ASSERT_TRUE(wait_until([&] {
+    return gateway.run({"queue", "list", "--json"}).json().at("deliveries").size() == 6;
+  }));
   const std::string listed = gateway.run({"queue", "list"}).out;
   EXPECT_THAT(listed, HasSubstr("(high priority)"));
   EXPECT_THAT(listed, HasSubstr("(low priority)"));

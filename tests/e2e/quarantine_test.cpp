@@ -28,6 +28,7 @@ class Quarantine : public ::testing::Test {
     pacs_.start();
     gateway_.start();
     ASSERT_TRUE(send_images(gateway_.port(), {fixture("CT_small.dcm")}));
+    ASSERT_TRUE(gateway_.wait_for_counts({{"quarantined", 1}})) << gateway_.log();
     const auto listed = deliveries();
     ASSERT_THAT(listed, SizeIs(1));
     id_ = listed[0].at("id").get<std::string>();
@@ -139,6 +140,7 @@ TEST(Unrouted, IsReleasedToAGroup) {
           "\"\n[[group]]\nname = \"archive\"\ndestinations = [\"pacs\", \"second\"]\n");
   gateway.start();
   ASSERT_TRUE(send_images(gateway.port(), {fixture("CT_small.dcm")}));
+  ASSERT_TRUE(gateway.wait_for_counts({{"quarantined", 1}})) << gateway.log();
   const auto listed = gateway.run({"queue", "list", "--json"}).json().at("deliveries");
   ASSERT_THAT(listed, SizeIs(1));
   const auto release = [&](const std::string& destination) {

@@ -283,6 +283,7 @@ TEST_F(SameInstance, WhatIsTooOldIsToldAndDiscardedOnlyWhereConfigured) {
 TEST_F(SameInstance, QueueListKeepsItsKeysForScripts) {
   start();
   ASSERT_TRUE(send(image_));
+  ASSERT_TRUE(wait_until([&] { return !gateway_.counts().empty(); }));
   const nlohmann::json all = gateway_.run({"queue", "list", "--json"}).json();
   for (const char* key : {"deliveries", "rejections", "counts"}) {
     EXPECT_TRUE(all.at(key).is_array()) << key;
