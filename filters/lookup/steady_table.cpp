@@ -153,6 +153,7 @@ FirstReading read_first(const TableFile& file) {
     const FileStamp stamp = stamp_of(file);
     if (auto reading = read_table(file, stamp, stamp == seen)) return {std::move(*reading), stamp};
     seen = stamp;
+    // Its writer is not done: nothing tells when it is.
     std::this_thread::sleep_for(SteadyTable::kBetweenLooks);
   }
   TableReading none;

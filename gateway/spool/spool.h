@@ -212,8 +212,8 @@ class Spool {
   [[nodiscard]] Result<void> sync_removed();
 
   // Of files that are missing, those that a power cut left under the name of a spare file get
-  // their own, durably; their ids. What else there was of spare files is removed, unless one is
-  // still missing. At the start, before anything is removed. Errors: as sync_directory().
+  // their own; their ids. What else there was of spare files is removed, unless one is still
+  // missing. Once, at the start. Errors: transient.
   [[nodiscard]] Result<std::vector<std::string>> recover(std::vector<StoredFile> missing);
   // False: recover() has nothing to look at.
   [[nodiscard]] bool has_left_over() const { return !left_over_.empty(); }

@@ -34,6 +34,8 @@ Result<void> Spool::make_spare_files_ready() {
   return {};
 }
 
+// Without a sync: a name that the next power cut takes again is found again, also by a spool that
+// is faulted.
 Result<std::vector<std::string>> Spool::recover(std::vector<StoredFile> missing) {
   std::vector<std::string> found;
   std::vector<std::string> of_nobody;
@@ -52,10 +54,6 @@ Result<std::vector<std::string>> Spool::recover(std::vector<StoredFile> missing)
                  {{"path", path(owner->id)}});
     found.push_back(owner->id);
     missing.erase(owner);
-  }
-  if (!found.empty()) {
-    if (auto synced = sync_removed(); !synced) return tl::unexpected(synced.error());
-    if (auto synced = sync_names(spares_->folder()); !synced) return tl::unexpected(synced.error());
   }
   if (!missing.empty() && !of_nobody.empty()) {
     log::warning("spare files stay where they are, since files of the spool are missing",

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/spool/store.h"
 #include "tests/support/failing_calls.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/small_disk.h"
@@ -28,32 +29,21 @@ namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
+using test::bytes_of;
 using test::Call;
 using test::FailingCall;
+using test::kMeta;
+using test::store;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const FileMeta kMeta{"1.2.840.10008.5.1.4.1.1.2", "1.2.3.4", "1.2.840.10008.1.2.1", "CT1"};
 constexpr std::size_t kLongestErrorComment = 64;
-
-std::span<const std::byte> bytes_of(const std::string& text) {
-  return std::as_bytes(std::span(text));
-}
 
 std::unique_ptr<Spool> open_spool(const std::string& folder) {
   auto spool = Spool::open(folder);
   if (!spool) throw std::runtime_error(spool.error().message);
   return std::move(*spool);
-}
-
-Result<StoredFile> store(Spool& spool, const std::string& data_set) {
-  auto incoming = spool.create(kMeta);
-  if (!incoming) return tl::unexpected(incoming.error());
-  if (auto appended = incoming->append(bytes_of(data_set)); !appended) {
-    return tl::unexpected(appended.error());
-  }
-  return incoming->close();
 }
 
 std::vector<std::string> names_in(const std::string& folder) {
