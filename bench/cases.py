@@ -6,7 +6,9 @@ or is none, belongs to the case.
 """
 
 import contextlib
+import itertools
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -58,6 +60,12 @@ def load(bench, port, image, associations, seconds=0, instances=10_000_000, rate
     return report
 
 
+def host_time():
+    """Of all processors, in ticks: what the machine's host took for others, and all of it."""
+    ticks = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[7], sum(ticks)
+
+
 def figures(report):
     return {
         "instances": report["instances"],
@@ -74,9 +82,11 @@ def through(bench, contender, sink, image, associations, wait=300, **options):
     had = sink.count()
     contender.forget_peak()
     cpu = contender.cpu_seconds()
+    stolen, ticks = host_time()
     report = load(bench, contender.port, image, associations, **options)
     last = sink.wait_for(had + report["instances"], wait)
     cpu = contender.cpu_seconds() - cpu
+    stolen, ticks = (after - before for after, before in zip(host_time(), (stolen, ticks)))
     return {
         **figures(report),
         "associations": associations,
@@ -85,6 +95,7 @@ def through(bench, contender, sink, image, associations, wait=300, **options):
         "cpu_seconds_per_gigabyte": cpu / (report["bytes"] / 1e9),
         "cpu_seconds_per_1000": cpu * 1000 / report["instances"],
         "peak_megabytes": contender.peak_megabytes(),
+        "stolen_percent": 100 * stolen / max(ticks, 1),
     }
 
 
@@ -198,6 +209,35 @@ class Storescp(Case):
             more = {"associations": 1} if name in SLUICES else {}
             with bench.started(kind, pacs.port, **more) as contender:
                 return through(bench, contender, pacs, "mr.dcm", 1, seconds=seconds)
+
+
+class Alone(Case):
+    """What the machine does when nothing is asked of it but a small synced write, as of a journal,
+    behind the other: nobody who answers for what is on disk has shorter pauses than that."""
+
+    order = ["disk"]
+    has_ratios = False
+    size = 4096
+    count = 256  # places in the file, over and over
+
+    def run(self, bench, name):
+        block = mmap.mmap(-1, self.size)  # aligned, as O_DIRECT wants it
+        with bench.folder() as folder:
+            file = os.open(folder / "file", os.O_RDWR | os.O_CREAT | os.O_DSYNC | os.O_DIRECT)
+            try:
+                for place in range(self.count):
+                    os.pwrite(file, block, place * self.size)
+                settle(bench)
+                times = [time.monotonic()]
+                while times[-1] < times[0] + bench.options.seconds * 4:
+                    os.pwrite(file, block, len(times) % self.count * self.size)
+                    times.append(time.monotonic())
+            finally:
+                os.close(file)
+        took = sorted((end - begin) * 1000 for begin, end in itertools.pairwise(times))
+        return {"instances": len(took), RATE: len(took) / (times[-1] - times[0]),
+                "latency_ms": {"p50": took[len(took) // 2], "p90": took[len(took) * 90 // 100],
+                               "p99": took[len(took) * 99 // 100], "max": took[-1]}}  # fmt: skip
 
 
 class Disk(Case):
@@ -439,6 +479,7 @@ ALL = [
     Load("mr32", "mr.dcm", 32),
     Storescu("from-storescu", "mr.dcm"),
     Storescp("to-storescp", "1 association of 14 KB MR, and an unmodified storescp behind"),
+    Alone("alone", "the machine alone: a synced write of 4 KB behind the other"),
     Disk(1),
     Disk(4),
     Disk(16),

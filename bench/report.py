@@ -37,6 +37,7 @@ COLUMNS = [  # title, digits, the way to it
     ("CPU s/GB", 2, "cpu_seconds_per_gigabyte"),
     ("CPU s/1000", 2, "cpu_seconds_per_1000"),
     ("peak MB", 0, "peak_megabytes"),
+    ("stolen %", 1, "stolen_percent"),
 ]
 
 
