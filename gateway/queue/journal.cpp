@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "gateway/base/counter.h"
 #include "gateway/base/durable_file.h"
 
 namespace sluice {
@@ -70,6 +71,13 @@ Written write_at(int file, std::string_view bytes, std::uint64_t offset) {
     offset += static_cast<std::uint64_t>(written);
   }
   return {};
+}
+
+// What senders wait for.
+Written write_turn(int file, std::string_view bytes, std::uint64_t offset) {
+  static const Histogram took("sluice_sync_seconds", {{"what", "queue journal"}});
+  const Timing timing(took);
+  return write_at(file, bytes, offset);
 }
 
 std::string trouble(const std::string& path, int error_number) {
@@ -248,7 +256,7 @@ std::string Journal::write(std::unique_lock<std::mutex>& lock, const Turn& turn)
   const std::uint64_t last = (end + kBlock - 1) / kBlock * kBlock;
   std::ranges::fill(image.subspan(end, last - end), '\0');
   const auto blocks = image.subspan(first, last - first);
-  const Written written = write_at(part.file.get(), {blocks.data(), blocks.size()}, first);
+  const Written written = write_turn(part.file.get(), {blocks.data(), blocks.size()}, first);
   lock.lock();
   if (written.error_number != 0) {
     std::string why = trouble(part.path, written.error_number);

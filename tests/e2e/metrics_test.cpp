@@ -95,6 +95,7 @@ TEST(Metrics, CountWhatWasReceivedAndDelivered) {
   EXPECT_GE(all[R"(sluice_sync_seconds_count{what="spool file"})"], 1);
   EXPECT_GE(all[R"(sluice_sync_seconds_count{what="spool folder"})"], 1);
   EXPECT_GE(all[R"(sluice_sync_seconds_count{what="queue commit"})"], 1);
+  EXPECT_GE(all[R"(sluice_sync_seconds_count{what="queue journal"})"], 1);
   // CT_small.dcm, which no filter of these has to change.
   const double each = all["sluice_received_bytes_total"] / 5;
   EXPECT_GT(each, 30'000);
