@@ -1,5 +1,6 @@
 #include "filters/edit/edit.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,7 +59,13 @@ class Edit : public Filter {
     const Vr vr = found.empty() ? vr_of(rule) : found.front().vr;
     Text before;
     if (!found.empty()) before = instance.unicode(found.front(), place.parent);
-    const Text after = rule.operation(before, vr, instance);
+    if (!std::ranges::all_of(found, &dicom::PlacedValue::is_kept) && rule.reads_before()) {
+      if (rule.name == "default") return Pass{};  // it is not empty
+      return Quarantine{rule.attribute.text() + " is too long for " + rule.name};
+    }
+    const Result<Text> made = rule.operation(before, vr, instance);
+    if (!made) return Quarantine{made.error().message};
+    const Text& after = *made;
     const bool is_twice = found.size() > 1;
     if (after == before && !is_twice) return Pass{};
     if (!after) {

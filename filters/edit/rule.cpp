@@ -48,29 +48,34 @@ std::optional<TemplateText> read_template(config::Table& table, std::string_view
 }
 
 Operation set_to(const TemplateText& value) {
-  return [value](const Text&, Vr, const Instance& instance) -> Text { return value.of(instance); };
+  return [value](const Text&, Vr, const Instance& instance) -> Result<Text> {
+    return value.of(instance);
+  };
 }
 
 Operation default_to(const TemplateText& value) {
-  return [value](const Text& before, Vr, const Instance& instance) -> Text {
-    return before.value_or("").empty() ? value.of(instance) : before;
+  return [value](const Text& before, Vr, const Instance& instance) -> Result<Text> {
+    if (!before.value_or("").empty()) return before;
+    return value.of(instance);
   };
 }
 
 Operation append(const TemplateText& value) {
-  return [value](const Text& before, Vr, const Instance& instance) -> Text {
-    if (before.value_or("").empty()) return value.of(instance);
-    return *before + "\\" + value.of(instance);
+  return [value](const Text& before, Vr, const Instance& instance) -> Result<Text> {
+    const auto own = value.of(instance);
+    if (!own || before.value_or("").empty()) return own;
+    return *before + "\\" + *own;
   };
 }
 
 // In front of, or behind, each value that there is.
 Operation put_around(const TemplateText& value, bool before_it) {
-  return [value, before_it](const Text& before, Vr vr, const Instance& instance) -> Text {
+  return [value, before_it](const Text& before, Vr vr, const Instance& instance) -> Result<Text> {
     if (before.value_or("").empty()) return before;
-    const std::string own = value.of(instance);
+    const auto own = value.of(instance);
+    if (!own) return own;
     return each_value(before, vr, [&](std::string_view one) {
-      return before_it ? own + std::string(one) : std::string(one) + own;
+      return before_it ? *own + std::string(one) : std::string(one) + *own;
     });
   };
 }
@@ -82,14 +87,12 @@ std::optional<Operation> read_copy(config::Table& table) {
     table.mistake("copy", from.error().message);
     return std::nullopt;
   }
-  return [path = std::move(*from)](const Text& before, Vr, const Instance& instance) -> Text {
-    std::string all;
-    for (const std::string& value : instance.values(path)) {
-      if (!all.empty()) all += '\\';
-      all += value;
-    }
-    return all.empty() ? before : all;
-  };
+  return
+      [path = std::move(*from)](const Text& before, Vr, const Instance& instance) -> Result<Text> {
+        auto all = joined_values(instance, path);
+        if (all && all->find_first_not_of('\\') == std::string::npos) return before;
+        return all;
+      };
 }
 
 std::optional<Operation> read_replace(config::Table& table) {
@@ -189,6 +192,9 @@ std::optional<Operation> read_operation(config::Table& table, std::string_view n
 std::string objection(const AttributePath& path, std::string_view operation) {
   const auto tag = path.top_level();
   if (path.vr() == Vr::SQ && operation != "remove") return "is a sequence; it can only be removed";
+  if (operation == "append" && dicom::has_one_value(path.vr())) {
+    return "has one value and no more; suffix puts text behind it";
+  }
   if (!tag) return "";
   if (*tag == dicom::tags::kSopClassUid) return "says what the instance is, and is not edited";
   const bool is_identity = *tag == dicom::tags::kSopInstanceUid ||
@@ -199,6 +205,10 @@ std::string objection(const AttributePath& path, std::string_view operation) {
 }
 
 }  // namespace
+
+bool EditRule::reads_before() const {
+  return name != "set" && name != "copy" && name != "remove";
+}
 
 std::optional<EditRule> EditRule::read(config::Table& table) {
   const std::string attribute = table.required_string("attribute");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <utility>
 
 #include <date/tz.h>
 
@@ -15,13 +16,18 @@ std::string local_time(const Instance& instance, const char* format) {
   return date::format(format, date::current_zone()->to_local(time));
 }
 
-std::string joined(const std::vector<std::string>& values) {
+}  // namespace
+
+Result<std::string> joined_values(const Instance& instance, const AttributePath& path) {
   std::string all;
-  for (std::size_t i = 0; i < values.size(); ++i) all += (i == 0 ? "" : "\\") + values[i];
+  bool is_first = true;
+  for (const Text& value : instance.values(path)) {
+    if (!value) return failure(ErrorCode::permanent, path.text() + " is too long to be copied");
+    if (!std::exchange(is_first, false)) all += '\\';
+    all += *value;
+  }
   return all;
 }
-
-}  // namespace
 
 Result<std::variant<std::string, AttributePath, TemplateText::Fact>> TemplateText::parse_name(
     std::string_view name) {
@@ -75,13 +81,15 @@ Result<TemplateText> TemplateText::parse(std::string_view text) {
   return made;
 }
 
-std::string TemplateText::of(const Instance& instance) const {
+Result<std::string> TemplateText::of(const Instance& instance) const {
   std::string text;
   for (const auto& part : parts_) {
     if (const auto* literal = std::get_if<std::string>(&part)) {
       text += *literal;
     } else if (const auto* path = std::get_if<AttributePath>(&part)) {
-      text += joined(instance.values(*path));
+      const auto values = joined_values(instance, *path);
+      if (!values) return values;
+      text += *values;
     } else {
       text += std::get<Fact>(part)(instance);
     }

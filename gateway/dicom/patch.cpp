@@ -68,8 +68,10 @@ const Patch::Insertion* Patch::inserted(Tag tag, ElementIndex parent) const {
 std::vector<PlacedValue> Patch::values(ElementIndex parent, Tag tag) const {
   std::vector<PlacedValue> all;
   for (const ElementIndex index : received(parent, tag)) {
-    all.push_back(
-        {(*header_)[index].known_vr(), header_->is_big_endian(index), value(index).value_or("")});
+    const Element& element = (*header_)[index];
+    const auto kept = value(index);
+    all.push_back({element.known_vr(), header_->is_big_endian(index), kept.value_or(""),
+                   kept.has_value() || element.is_sequence()});
   }
   const Insertion* const own = inserted(tag, parent);
   if (own == nullptr || !all.empty()) return all;

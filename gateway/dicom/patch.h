@@ -38,7 +38,8 @@ struct NewElement {
 struct PlacedValue {
   Vr vr = Vr::UN;
   bool big_endian = false;
-  std::string_view value;
+  std::string_view value;  // "" also of a sequence
+  bool is_kept = true;     // false: too long to be kept in memory, and `value` is ""
 };
 
 // A range of the received data set (after inflation), or new bytes.
@@ -77,7 +78,7 @@ class Patch {
   [[nodiscard]] bool is_removed(ElementIndex index) const;
 
   // What stands in this item, or at top level with kRoot, under this tag, through edits:
-  // two where it comes twice there. Of a sequence, or what is too long to be kept, "".
+  // two where it comes twice there.
   [[nodiscard]] std::vector<PlacedValue> values(ElementIndex parent, Tag tag) const;
 
   // Replaces the value of one element; its VR stays as it is in the bytes. Of a

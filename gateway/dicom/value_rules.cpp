@@ -1,6 +1,8 @@
 #include "gateway/dicom/value_rules.h"
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
@@ -93,6 +95,31 @@ bool has_wrong_control(Vr vr, std::string_view text) {
   });
 }
 
+// A day that no month has, in a DA or at the start of a DT; DCMTK's check looks at digits only.
+bool has_wrong_day(Vr vr, std::string_view text) {
+  if ((vr != Vr::DA && vr != Vr::DT) || text.size() < 8) return false;
+  const auto number = [&](std::size_t at, std::size_t length) {
+    int value = 0;
+    std::from_chars(text.data() + at, text.data() + at + length, value);
+    return value;
+  };
+  const std::chrono::year_month_day day{std::chrono::year(number(0, 4)),
+                                        std::chrono::month(static_cast<unsigned>(number(4, 2))),
+                                        std::chrono::day(static_cast<unsigned>(number(6, 2)))};
+  return !day.ok();
+}
+
+// DCMTK's check does not know the leap second (PS3.5 6.2: seconds are 00 to 60).
+OFString without_leap_second(Vr vr, std::string_view text) {
+  OFString checked(text.data(), text.size());
+  const std::size_t at = vr == Vr::TM ? 4 : 12;
+  if ((vr == Vr::TM || vr == Vr::DT) && text.substr(0, at + 2).ends_with("60") &&
+      text.size() >= at + 2) {
+    checked.replace(at, 2, "59");
+  }
+  return checked;
+}
+
 bool is_written_by_text(Vr vr) {
   switch (vr) {
     case Vr::SQ:
@@ -178,8 +205,9 @@ std::optional<std::string> find_value_defect(Vr vr, std::string_view text) {
       text, [](char character) { return static_cast<unsigned char>(character) < 0x80; });
   if (!is_ascii && !is_in_character_set(vr)) return told("a character other than ASCII");
   if (!text_to_value(vr, text, false)) return told("not what it is made of");
-  const OFCondition checked = check_characters(vr, OFString(text.data(), text.size()));
+  const OFCondition checked = check_characters(vr, without_leap_second(vr, text));
   if (checked.bad()) return told(checked.text());
+  if (has_wrong_day(vr, text)) return told("no such day");
   return std::nullopt;
 }
 

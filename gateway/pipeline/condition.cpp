@@ -51,12 +51,13 @@ const std::map<std::string, Fact, std::less<>>& facts() {
   return all;
 }
 
-std::string shown(const std::vector<std::string>& values) {
+std::string shown(const std::vector<Text>& values) {
   constexpr std::size_t kMostShown = 5;
   if (values.empty()) return "not there";
   std::string text;
   for (std::size_t i = 0; i < std::min(values.size(), kMostShown); ++i) {
-    text += (i == 0 ? "\"" : ", \"") + log::escape(values[i]) + "\"";
+    text += i == 0 ? "" : ", ";
+    text += values[i] ? "\"" + log::escape(*values[i]) + "\"" : "too long to be looked at";
   }
   if (values.size() > kMostShown) text += ", ...";
   return text;
@@ -73,8 +74,10 @@ struct Condition::Node {
   ValueCondition test;                // of both
   config::TimeWindow window;          // of time
 
-  [[nodiscard]] std::vector<std::string> values(const Instance& instance) const {
-    return kind == Kind::attribute ? instance.values(*path) : fact.values(instance);
+  [[nodiscard]] std::vector<Text> values(const Instance& instance) const {
+    if (kind == Kind::attribute) return instance.values(*path);
+    const std::vector<std::string> known = fact.values(instance);
+    return {known.begin(), known.end()};
   }
   [[nodiscard]] bool holds(const Instance& instance) const;
   [[nodiscard]] Finding explain(const Instance& instance) const;

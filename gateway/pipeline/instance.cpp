@@ -16,14 +16,14 @@ using dicom::Vr;
 
 namespace {
 
-void add_values(std::vector<std::string>& values, Vr vr, std::string_view text) {
+void add_values(std::vector<Text>& values, Vr vr, std::string_view text) {
   while (!dicom::has_one_value(vr)) {
     const std::size_t end = text.find('\\');
     if (end == std::string_view::npos) break;
-    values.emplace_back(text.substr(0, end));
+    values.emplace_back(std::string(text.substr(0, end)));
     text.remove_prefix(end + 1);
   }
-  values.emplace_back(text);
+  values.emplace_back(std::string(text));
 }
 
 }  // namespace
@@ -68,11 +68,15 @@ std::string Instance::unicode(const dicom::PlacedValue& value, ElementIndex item
   return dicom::convert_text(text, character_set(item), dicom::kUtf8Set).value_or(std::move(text));
 }
 
-std::vector<std::string> Instance::values(const AttributePath& path) const {
-  std::vector<std::string> all;
+std::vector<Text> Instance::values(const AttributePath& path) const {
+  std::vector<Text> all;
   for (const AttributePath::Place& place : path.places(patch_)) {
     for (const dicom::PlacedValue& found : patch_.values(place.parent, place.tag)) {
-      add_values(all, found.vr, unicode(found, place.parent));
+      if (found.is_kept) {
+        add_values(all, found.vr, unicode(found, place.parent));
+      } else {
+        all.emplace_back(std::nullopt);
+      }
     }
   }
   return all;
@@ -92,7 +96,8 @@ Result<void> Instance::change(Tag tag, std::string_view text, std::string_view r
   if (!encoded) return tl::unexpected(encoded.error());
   const auto before = patch_.value(tag);
   if (before && *before == *encoded && !is_ambiguous(tag)) return {};
-  note(dicom::keyword(tag), vr, reason, before.value_or(""), *encoded);
+  note(dicom::keyword(tag), reason, shown({vr, big_endian, before.value_or("")}, dicom::kRoot),
+       shown({vr, big_endian, *encoded}, dicom::kRoot));
   remember({index, tag, record});
   return patch_.set(tag, text);
 }
@@ -100,11 +105,14 @@ Result<void> Instance::change(Tag tag, std::string_view text, std::string_view r
 Result<void> Instance::change(ElementIndex index, std::string_view text, std::string_view reason,
                               Record record) {
   const dicom::Element& element = header()[index];
-  auto encoded = dicom::text_to_value(element.known_vr(), text, header().is_big_endian(index));
+  const Vr vr = element.known_vr();
+  const bool big_endian = header().is_big_endian(index);
+  auto encoded = dicom::text_to_value(vr, text, big_endian);
   if (!encoded) return tl::unexpected(encoded.error());
   const auto before = patch_.value(index);
   if (before && *before == *encoded) return {};
-  note(header().path(index), element.known_vr(), reason, before.value_or(""), *encoded);
+  note(header().path(index), reason, shown({vr, big_endian, before.value_or("")}, element.parent),
+       shown({vr, big_endian, *encoded}, element.parent));
   remember({index, element.tag, record});
   patch_.set(index, std::move(*encoded));
   return {};
@@ -123,7 +131,8 @@ Result<void> Instance::change(const AttributePath::Place& place, Vr vr, std::str
   if (!encoded) return tl::unexpected(encoded.error());
   const auto before = patch_.values(place.parent, place.tag);
   if (!before.empty() && before.front().value == *encoded) return {};
-  note(path_of(place), vr, reason, before.empty() ? "" : before.front().value, *encoded);
+  note(path_of(place), reason, before.empty() ? "" : shown(before.front(), place.parent),
+       shown({vr, big_endian, *encoded}, place.parent));
   if (place.parent == dicom::kRoot) remember({std::nullopt, place.tag, record});
   added_.push_back(place);
   return patch_.put(place.parent, {place.tag, vr, std::move(*encoded)});
@@ -132,12 +141,14 @@ Result<void> Instance::change(const AttributePath::Place& place, Vr vr, std::str
 void Instance::remove(const AttributePath::Place& place, std::string_view reason, Record record) {
   for (const ElementIndex index : patch_.received(place.parent, place.tag)) {
     const dicom::Element& element = header()[index];
-    note(header().path(index), element.known_vr(), reason, patch_.value(index).value_or(""), "");
+    const std::string_view value = patch_.value(index).value_or("");
+    note(header().path(index), reason,
+         shown({element.known_vr(), header().is_big_endian(index), value}, element.parent), "");
     remember({index, element.tag, record});
     patch_.remove(index);
   }
   if (const auto added = patch_.values(place.parent, place.tag); !added.empty()) {
-    note(path_of(place), added.front().vr, reason, added.front().value, "");
+    note(path_of(place), reason, shown(added.front(), place.parent), "");
     patch_.remove(place.tag, place.parent);
   }
 }
@@ -165,10 +176,11 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
   for (ElementIndex index = 0; index < header().elements().size(); ++index) {
     const dicom::Element& element = header()[index];
     const Vr vr = element.known_vr();
+    if (patch_.is_removed(index)) continue;
     if (element.tag == dicom::tags::kSpecificCharacterSet && element.parent != dicom::kRoot) {
       all.push_back({index, {}, vr, std::string(dicom::kUtf8Set)});
     }
-    if (!dicom::is_in_character_set(vr) || patch_.is_removed(index)) continue;
+    if (!dicom::is_in_character_set(vr)) continue;
     const auto value = patch_.value(index);
     if (!value) return false;  // too long to be looked at
     if (!turn(index, {element.parent, element.tag}, {vr, header().is_big_endian(index), *value})) {
@@ -181,24 +193,30 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
     }
   }
   for (const Turned& one : all) {
+    const std::size_t noted = changes_.size();
     auto changed = one.index ? change(*one.index, one.text, reason, Record::none)
                              : change(one.place, one.vr, one.text, reason, Record::none);
     if (!changed) return tl::unexpected(changed.error());
+    // The same text, though one of its forms is not of the set that stands there now.
+    if (dicom::is_in_character_set(one.vr) && changes_.size() > noted) {
+      changes_.back().before = changes_.back().after = one.text;
+    }
   }
   auto changed = change(dicom::tags::kSpecificCharacterSet, dicom::kUtf8Set, reason, Record::none);
   if (!changed) return tl::unexpected(changed.error());
   return true;
 }
 
-void Instance::note(std::string path, Vr vr, std::string_view reason, std::string_view before,
-                    std::string_view after) {
-  const bool big_endian = header().transfer_syntax().big_endian;
-  // A UID's padding is what was wrong with it: shown as it stands.
-  const auto text = [&](std::string_view value) {
-    return vr == Vr::UI ? std::string(value.substr(0, value.find_last_not_of('\0') + 1))
-                        : unicode({vr, big_endian, value}, dicom::kRoot);
-  };
-  changes_.push_back({step_, std::move(path), std::string(reason), text(before), text(after)});
+// For a person. A UID's padding is what was wrong with it: shown as it stands.
+std::string Instance::shown(const dicom::PlacedValue& value, ElementIndex item) const {
+  if (value.vr != Vr::UI) return unicode(value, item);
+  return std::string(value.value.substr(0, value.value.find_last_not_of('\0') + 1));
+}
+
+void Instance::note(std::string path, std::string_view reason, std::string before,
+                    std::string after) {
+  changes_.push_back(
+      {step_, std::move(path), std::string(reason), std::move(before), std::move(after)});
 }
 
 void Instance::remember(const Original& original) {

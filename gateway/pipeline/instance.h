@@ -1,8 +1,8 @@
 // A SOP instance on its way through a chain: where it came from, what its header
 // says, and what the filters have changed so far.
 //
-// Reads see earlier edits. Every edit a filter makes goes through change() or
-// replace(), so that it is counted, logged, shown by `explain` and, where asked,
+// Reads see earlier edits. Every edit a filter makes goes through change(), remove() or
+// turn_to_unicode(), so that it is counted, logged, shown by `explain` and, where asked,
 // recorded in Original Attributes Sequence (0400,0561). One thread; the header
 // must outlive it.
 #pragma once
@@ -44,6 +44,9 @@ enum class Record {
   never,          // by no step, whatever the others say: the receiver must not know it
 };
 
+// Text in UTF-8, values parted by "\\"; nullopt: there is none, or it is not in memory.
+using Text = std::optional<std::string>;
+
 struct Change {
   std::string filter;  // the step's name in the chain
   std::string path;    // "StudyInstanceUID", "ReferencedStudySequence[0].ReferencedSOPInstanceUID"
@@ -73,8 +76,9 @@ class Instance {
   [[nodiscard]] bool is_ambiguous(dicom::Tag tag) const;
 
   // Every value at this path, in UTF-8 and without padding, of each element that it leads to:
-  // none when there is no such element, "" of an empty one.
-  [[nodiscard]] std::vector<std::string> values(const AttributePath& path) const;
+  // none when there is no such element, "" of an empty one, nullopt of one that is too long to
+  // be kept in memory.
+  [[nodiscard]] std::vector<Text> values(const AttributePath& path) const;
 
   // The Specific Character Set (0008,0005) that text in this item is in; kRoot: the data set.
   [[nodiscard]] std::string character_set(dicom::ElementIndex item = dicom::kRoot) const;
@@ -98,7 +102,7 @@ class Instance {
                                     std::string_view reason, Record record);
 
   // Sets what stands at this place, each if it comes twice, or inserts it with this VR.
-  // Only at top level it is recorded. Errors: permanent.
+  // Errors: permanent.
   [[nodiscard]] Result<void> change(const AttributePath::Place& place, dicom::Vr vr,
                                     std::string_view text, std::string_view reason, Record record);
 
@@ -134,8 +138,8 @@ class Instance {
   };
   void remember(const Original& original);
   [[nodiscard]] std::string path_of(const AttributePath::Place& place) const;
-  void note(std::string path, dicom::Vr vr, std::string_view reason, std::string_view before,
-            std::string_view after);
+  [[nodiscard]] std::string shown(const dicom::PlacedValue& value, dicom::ElementIndex item) const;
+  void note(std::string path, std::string_view reason, std::string before, std::string after);
 
   Provenance provenance_;
   dicom::Patch patch_;

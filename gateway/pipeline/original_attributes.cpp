@@ -5,6 +5,7 @@
 // which holds top-level attributes. Values that broke their VR may not be written
 // under it again; they go to Nonconforming Modified Attributes Sequence (0400,0551)
 // as bytes, with the Selector Attribute Macro (PS3.3 Table 10-20) to say where.
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <ctime>
@@ -19,6 +20,7 @@ using dicom::ElementIndex;
 using dicom::Header;
 using dicom::kRoot;
 using dicom::NewItem;
+using dicom::Patch;
 using dicom::Tag;
 using dicom::Vr;
 
@@ -62,6 +64,11 @@ std::string private_creator(const Header& header, Tag tag, ElementIndex parent) 
   return value ? dicom::value_to_text(Vr::LO, *value, false) : "";
 }
 
+void add_once(NewItem& item, dicom::NewElement element) {
+  if (std::ranges::find(item, element.tag, &dicom::NewElement::tag) != item.end()) return;
+  item.push_back(std::move(element));
+}
+
 // The sequences around an element, outermost first, as the parallel values of the
 // Selector Attribute Macro.
 struct Selector {
@@ -101,6 +108,24 @@ Selector selector(const Header& header, ElementIndex element) {
     item = header[sequence].parent;
   }
   return made;
+}
+
+// A private element is none without the one that reserves its block (PS3.5 7.8.1).
+void add_creator(NewItem& item, const Header& header, Tag tag) {
+  const std::string creator = private_creator(header, tag, kRoot);
+  const Tag reserved{tag.group, static_cast<std::uint16_t>(tag.element >> 8U)};
+  if (!creator.empty()) add_once(item, {reserved, Vr::LO, creator});
+}
+
+// Where text was turned to another set, what is recorded stands in the one it was received in:
+// an item has that of the data set, unless it says otherwise (PS3.5 7.5.3). Absent: the default.
+void add_character_set(NewItem& item, const Patch& patch) {
+  constexpr Tag kSet = dicom::tags::kSpecificCharacterSet;
+  const auto index = patch.header().find(kSet);
+  const auto received = index ? patch.header().value(*index) : std::nullopt;
+  if (patch.value(kSet) != received) {
+    add_once(item, {kSet, Vr::CS, std::string(received.value_or(""))});
+  }
 }
 
 class Encoder {
@@ -152,6 +177,8 @@ Result<void> Instance::record_original_attributes() {
   for (const Original& original : originals_) {
     if (original.index && untold_.contains(*original.index)) continue;
     const auto received = original.index ? header().value(*original.index) : std::nullopt;
+    // Of a sequence, and of what is too long, nothing is said: not that it was empty.
+    if (original.index && !received) continue;
     std::string value(received.value_or(""));
     if (original.record == Record::nonconforming && original.index) {
       auto item = encoder.nonconforming(header(), *original.index, std::move(value));
@@ -161,8 +188,10 @@ Result<void> Instance::record_original_attributes() {
       const Vr vr =
           original.index ? header()[*original.index].vr : dicom::dictionary_vr(original.tag);
       modified.push_back({original.tag, vr, std::move(value)});
+      add_creator(modified, header(), original.tag);
     }
   }
+  if (!modified.empty()) add_character_set(modified, patch_);
   if (modified.empty() && nonconforming.empty()) return {};
 
   NewItem item;

@@ -240,17 +240,17 @@ bool ValueCondition::holds_of_one(std::string_view value,
   return fits_expressions && is_in_range(value) && is_in_time(value, received_at);
 }
 
-bool ValueCondition::holds(const std::vector<std::string>& values,
+bool ValueCondition::holds(const std::vector<std::optional<std::string>>& values,
                            system_clock::time_point received_at) const {
   if (not_ && not_->holds(values, received_at)) return false;
   if (exists_ && *exists_ == values.empty()) return false;
   const bool is_empty =
-      std::ranges::all_of(values, [](const std::string& value) { return value.empty(); });
+      std::ranges::all_of(values, [](const auto& value) { return value && value->empty(); });
   if (empty_ && *empty_ != is_empty) return false;
   if (!asks_of_values()) return true;
   if (values.empty()) return holds_of_one("", received_at);
   return std::ranges::any_of(
-      values, [&](const std::string& value) { return holds_of_one(value, received_at); });
+      values, [&](const auto& value) { return value && holds_of_one(*value, received_at); });
 }
 
 }  // namespace sluice

@@ -36,9 +36,9 @@ class ValueCondition {
   // Notes every mistake.
   [[nodiscard]] static ValueCondition read(config::Table& when, const std::string& key, Of of);
 
-  // `values`: none when it is absent, then globs look at "". `received_at`: what dates are
-  // counted from, so that the answer stays the same.
-  [[nodiscard]] bool holds(const std::vector<std::string>& values,
+  // `values`: none when it is absent, then globs look at ""; nullopt is there, not empty, and not
+  // looked at. `received_at`: what dates are counted from, so that the answer stays the same.
+  [[nodiscard]] bool holds(const std::vector<std::optional<std::string>>& values,
                            std::chrono::system_clock::time_point received_at) const;
 
   // Why no value can ever hold; "" when one may.

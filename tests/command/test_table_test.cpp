@@ -40,7 +40,7 @@ class TestTable : public ::testing::Test {
     return setup_.mistakes->text();
   }
   // The attribute of a data set that is made of this table.
-  std::vector<std::string> made(const std::string& attributes, const std::string& path) {
+  std::vector<Text> made(const std::string& attributes, const std::string& path) {
     const auto& tests = read("[[test]]\nverdict = \"pass\"\nattributes = { " + attributes + " }\n");
     EXPECT_EQ(setup_.mistakes->text(), "");
     const Instance instance({}, *tests.at(0).made);

@@ -166,7 +166,9 @@ class Cookbook : public testing::TestWithParam<CookbookRecipe> {
       const auto path = AttributePath::parse(name);
       ASSERT_TRUE(path) << path.error().message;
       std::string all;
-      for (const std::string& one : received.values(*path)) all += (all.empty() ? "" : "\\") + one;
+      for (const Text& one : received.values(*path)) {
+        all += (all.empty() ? "" : "\\") + one.value_or("");
+      }
       expect_value(name, value, all);
     }
   }

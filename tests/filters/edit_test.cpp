@@ -16,6 +16,7 @@ constexpr dicom::Tag kInstitution{0x0008, 0x0080};
 constexpr dicom::Tag kStation{0x0008, 0x1010};
 constexpr dicom::Tag kRequests{0x0040, 0x0275};
 constexpr dicom::Tag kProcedure{0x0040, 0x1001};
+constexpr dicom::Tag kReport{0x0040, 0xA160};
 
 class EditTest : public testing::Test {
  protected:
@@ -34,7 +35,8 @@ class EditTest : public testing::Test {
         .uid(tags::kStudyInstanceUid, "1.2.3")
         .uid(tags::kSeriesInstanceUid, "1.2.3.1")
         .sequence(kRequests, {DataSet().text(kProcedure, Vr::SH, "a"),
-                              DataSet().text(kProcedure, Vr::SH, "b")});
+                              DataSet().text(kProcedure, Vr::SH, "b")})
+        .text(kReport, Vr::UT, report_);
   }
   Case run(const std::string& rules, const std::string& options = "") {
     const auto filter = test::make_filter("edit", options + "\n" + rules);
@@ -61,6 +63,7 @@ class EditTest : public testing::Test {
 
   std::string character_set_;
   std::string name_ = "Doe^Jane";
+  std::string report_ = "no finding";
   Verdict verdict_;
   std::unique_ptr<Ledger> ledger_ = test::memory_ledger();
 };
@@ -251,6 +254,98 @@ TEST_F(EditTest, RecordsOldValuesUnlessToldNotTo) {
   EXPECT_THAT(silent.output(), testing::Not(HasSubstr("Doe^Jane")));
 }
 
+// The value of an attribute as it is recorded; nullopt when it is not.
+Text recorded(Case& one, const std::string& attribute) {
+  EXPECT_TRUE(one.instance.record_original_attributes());
+  const std::string bytes = one.output();
+  const dicom::Header header = test::header_of(bytes);
+  const Instance after({}, header);
+  const auto path = AttributePath::parse(
+      "OriginalAttributesSequence[0].ModifiedAttributesSequence[0]." + attribute);
+  const auto values = after.values(*path);
+  return values.empty() ? std::nullopt : values.front();
+}
+
+TEST_F(EditTest, RecordsInTheCharacterSetThatItNames) {
+  name_ = "M\xFCller";
+  const std::string rule =
+      "rule = [ { attribute = 'PatientName', suffix = '^x' }, "
+      "{ attribute = 'InstitutionName', set = 'Ж' } ]";
+  character_set_ = "ISO_IR 100";
+  Case turned = run(rule, "characters = 'unicode'");
+  EXPECT_EQ(recorded(turned, "SpecificCharacterSet"), "ISO_IR 100");
+  EXPECT_EQ(recorded(turned, "PatientName"), "Müller");
+  Case same = run("rule = [ { attribute = 'PatientName', suffix = '^x' } ]");
+  EXPECT_EQ(recorded(same, "SpecificCharacterSet"), std::nullopt);
+  EXPECT_EQ(recorded(same, "PatientName"), "Müller");
+}
+
+TEST_F(EditTest, RecordsAPrivateAttributeWithItsCreator) {
+  Case one = run("rule = [ { attribute = '(0009,xx01,ACME)', set = 'x' } ]");
+  EXPECT_EQ(recorded(one, "(0009,xx01,ACME)"), "secret");
+}
+
+TEST_F(EditTest, TellsChangesInTheCharacterSetOfTheirItem) {
+  character_set_ = "ISO_IR 192";
+  const auto filter =
+      test::make_filter("edit",
+                        "rule = [ { attribute = "
+                        "'RequestAttributesSequence[*].RequestedProcedureID', suffix = 'ä' } ]");
+  Case one(DataSet()
+               .text(tags::kSpecificCharacterSet, Vr::CS, character_set_)
+               .sequence(kRequests, {DataSet()
+                                         .text(tags::kSpecificCharacterSet, Vr::CS, "ISO_IR 100")
+                                         .text(kProcedure, Vr::SH,
+                                               "Sch\xE4"
+                                               "del")}));
+  EXPECT_TRUE(test::is_pass(one.apply(*filter, *ledger_)));
+  ASSERT_EQ(one.instance.changes().size(), 1U);
+  EXPECT_EQ(one.instance.changes()[0].before, "Schädel");
+  EXPECT_EQ(one.instance.changes()[0].after, "Schädelä");
+}
+
+TEST_F(EditTest, TellsTextThatIsTurnedToUnicodeAsWhatItSays) {
+  character_set_ = "ISO_IR 100";
+  name_ = "M\xFCller";
+  const Case one =
+      run("rule = [ { attribute = 'InstitutionName', set = 'Ж' } ]", "characters = 'unicode'");
+  const auto name = std::ranges::find(one.instance.changes(), "PatientName", &Change::path);
+  ASSERT_NE(name, one.instance.changes().end());
+  EXPECT_EQ(name->before, "Müller");
+  EXPECT_EQ(name->after, "Müller");
+}
+
+// It is neither empty nor absent.
+TEST_F(EditTest, WritesOverNothingThatIsTooLongToBeRead) {
+  report_ = std::string(20'000, 'r');
+  for (const char* const operation : {"suffix = 'x'", "upper = true", "trim = true",
+                                      "truncate = 10", "replace = { regex = 'r', with = 's' }"}) {
+    const Case one = run(std::string("rule = [ { attribute = 'TextValue', ") + operation + " } ]");
+    EXPECT_TRUE(test::is_quarantine(verdict_)) << operation;
+    EXPECT_THAT(test::reason_of(verdict_), HasSubstr("TextValue is too long for"));
+    EXPECT_EQ(one.output(), one.bytes);
+  }
+  const Case kept = run("rule = [ { attribute = 'TextValue', default = 'x' } ]");
+  EXPECT_TRUE(test::is_pass(verdict_));
+  EXPECT_EQ(kept.output(), kept.bytes);
+  (void)run("rule = [ { attribute = 'StationName', copy = 'TextValue' } ]");
+  EXPECT_EQ(test::reason_of(verdict_), "TextValue is too long to be copied");
+  (void)run("rule = [ { attribute = 'StationName', set = '{TextValue}' } ]");
+  EXPECT_TRUE(test::is_quarantine(verdict_));
+}
+
+TEST_F(EditTest, SetsAndRemovesWhatIsTooLongWithoutARecordThatItWasEmpty) {
+  report_ = std::string(20'000, 'r');
+  EXPECT_EQ(text_after(kReport, "{ attribute = 'TextValue', set = 'x' }"), "x");
+  Case set = run(
+      "rule = [ { attribute = 'TextValue', set = 'x' }, { attribute = 'Modality', set = 'MR' } ]");
+  EXPECT_EQ(recorded(set, "TextValue"), std::nullopt);
+  EXPECT_EQ(recorded(set, "Modality"), "CT");
+  Case removed = run("rule = [ { attribute = 'RequestAttributesSequence', remove = true } ]");
+  ASSERT_TRUE(removed.instance.record_original_attributes());
+  EXPECT_FALSE(test::header_of(removed.output()).find(tags::kOriginalAttributesSequence));
+}
+
 TEST_F(EditTest, GivesBothOfTwoElementsTheValue) {
   const std::string twice =
       data_set().bytes() + DataSet().text(tags::kModality, Vr::CS, "MR").bytes();
@@ -287,6 +382,8 @@ TEST_F(EditTest, TellsEveryMistake) {
   EXPECT_THAT(
       mistakes("rule = [ { attribute = 'StationName', replace = { regex = 'a', with = '\\2' } } ]"),
       HasSubstr("replace"));
+  EXPECT_THAT(mistakes("rule = [ { attribute = 'TextValue', append = 'x' } ]"),
+              HasSubstr("one value and no more"));
   EXPECT_THAT(mistakes("rule = [ { attribute = 'StationName', trim = false } ]"),
               HasSubstr("does nothing"));
 }

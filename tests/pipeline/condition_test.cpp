@@ -88,6 +88,17 @@ class ConditionHolds : public testing::Test {
       "",       std::chrono::system_clock::time_point(std::chrono::seconds(1'705'879'800))};
 };
 
+TEST_F(ConditionHolds, LooksAtNothingThatIsTooLongToBeRead) {
+  data_set_.text({0x0040, 0xA160}, Vr::UT, std::string(20'000, 'r'));
+  EXPECT_TRUE(holds("TextValue = { exists = true }"));
+  EXPECT_TRUE(holds("TextValue = { empty = false }"));
+  EXPECT_FALSE(holds("TextValue = { empty = true }"));
+  EXPECT_FALSE(holds("TextValue = '*'"));
+  const Finding found = condition("TextValue = '*'").explain(instance());
+  ASSERT_EQ(found.parts.size(), 1U);
+  EXPECT_EQ(found.parts[0].found, "too long to be looked at");
+}
+
 TEST_F(ConditionHolds, AlwaysWhenItAsksForNothing) {
   EXPECT_TRUE(holds(""));
   EXPECT_TRUE(condition("").is_always());
