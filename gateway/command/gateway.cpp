@@ -132,30 +132,6 @@ void RunningGateway::check_databases() noexcept try {
   // No memory: damage is found where it is met.
 }
 
-// Takes off the list what the spool has under another name.
-void RunningGateway::recover(std::vector<std::string>& without_file) const {
-  std::vector<StoredFile> missing;
-  QueueFilter filter;
-  filter.limit = 1;
-  for (const std::string& id : without_file) {
-    if (!spool_->has_left_over()) return;
-    filter.instance_id = id;
-    const auto found = queue_->list(filter);
-    if (!found || found->empty()) {
-      log::error("spare files of the spool not examined; the next start does", {{"id", id}});
-      return;
-    }
-    const InstanceRow& row = found->front().instance;
-    missing.push_back({row.id, row.data_set_offset, row.data_set_length, row.digest});
-  }
-  const auto recovered = spool_->recover(std::move(missing));
-  if (!recovered) {
-    log::error("spare files of the spool not examined", {{"reason", recovered.error().message}});
-    return;
-  }
-  for (const std::string& id : *recovered) std::erase(without_file, id);
-}
-
 // Rows without a file and files without a row: reported, never removed.
 void RunningGateway::report_differences() const {
   // What was finished just before a crash has its file still; that goes first.
@@ -175,7 +151,6 @@ void RunningGateway::report_differences() const {
   std::vector<std::string> without_file;
   std::vector<std::string> without_row;
   std::ranges::set_difference(*unfinished, *files, std::back_inserter(without_file));
-  recover(without_file);
   std::ranges::set_difference(*files, *unfinished, std::back_inserter(without_row));
   report("the queue has an instance whose file is missing in the spool; it will be held",
          without_file);

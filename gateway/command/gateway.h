@@ -77,7 +77,6 @@ class RunningGateway {
   [[nodiscard]] Result<void> show_metrics();
   [[nodiscard]] std::string trouble() const;
   void report_differences() const;
-  void recover(std::vector<std::string>& without_file) const;
   void tell_fault();
   void route_anew(const QueueEntry& entry);
 

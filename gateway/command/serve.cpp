@@ -53,8 +53,8 @@ Result<void> make_data_dir(const std::string& path) {
 // Sockets and files at a time. The half-open connections that are put up with are more
 // than the usual soft limit, 1024: without this they would leave none for images.
 void raise_descriptor_limit(const config::Config& config) {
-  constexpr std::size_t kEach = 3;     // socket, file, one of the other side's
-  constexpr std::size_t kOthers = 96;  // databases, log, listeners, who watches
+  constexpr std::size_t kEach = 3;      // socket, file, one of the other side's
+  constexpr std::size_t kOthers = 192;  // databases, log, listeners, spare files, who watches
   std::size_t wanted = net::Limits{}.half_open + kOthers +
                        kEach * static_cast<std::size_t>(config.gateway.max_associations);
   for (const config::Destination& destination : config.destinations) {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <system_error>
 #include <utility>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +49,20 @@ Result<void> make_folder(const std::filesystem::path& folder) {
     if (auto synced = sync_folder(parent.string()); !synced) return synced;
   }
   return {};
+}
+
+Result<std::set<ino_t>> inodes(const std::string& folder) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> opened(::opendir(folder.c_str()), ::closedir);
+  if (!opened) return unusable(folder, "list", errno);
+  std::set<ino_t> found;
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = ::readdir(opened.get());  // NOLINT(concurrency-mt-unsafe): our own
+    if (entry == nullptr) break;
+    found.insert(entry->d_ino);
+  }
+  if (errno != 0) return unusable(folder, "list", errno);
+  return found;
 }
 
 Result<std::vector<std::string>> names_with_suffix(const std::string& folder,

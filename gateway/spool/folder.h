@@ -2,9 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "gateway/base/error.h"
 #include "gateway/base/file_descriptor.h"
@@ -28,6 +31,9 @@ inline constexpr std::string_view kUnfinished = ".part";
 
 // With those that it is in, each synced, mode 0700.
 [[nodiscard]] Result<void> make_folder(const std::filesystem::path& folder);
+
+// Of all that is in it.
+[[nodiscard]] Result<std::set<ino_t>> inodes(const std::string& folder);
 
 // Sorted.
 [[nodiscard]] Result<std::vector<std::string>> names_with_suffix(const std::string& folder,

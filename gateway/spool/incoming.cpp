@@ -177,7 +177,6 @@ Result<void> Incoming::write(std::span<const std::byte> bytes) {
 // 3. rename: from now on the file is found as an instance. The name itself is durable
 //    only after sync_directory(), which the queue calls once for all files of a
 //    commit: an fsync of the directory here would cost each association one of its own.
-//    What was a spare file has a durable name already: the rename may be lost, the file not.
 //
 // Objection: link() and unlink() instead of rename() would refuse to overwrite. But
 // nobody else makes names here: the lock keeps other gateways out, and ids do not repeat.
@@ -210,7 +209,7 @@ Result<StoredFile> Incoming::close() {
   if (::renameat(folder_, name_.c_str(), directory, to.c_str()) != 0) {
     return give_up("rename", errno);
   }
-  if (spare_size_ == 0) ++spool_->names_given_;
+  ++spool_->names_given_;
   state_ = State::closed;
   return stored;
 }

@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iterator>
 #include <utility>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "gateway/base/log.h"
@@ -21,13 +25,46 @@ constexpr std::uint64_t kLittleSpace = std::uint64_t{256} << 20U;
 // A sync of the folders is for a part of all.
 constexpr std::size_t kPartSynced = 4;
 
+// As the spool makes them. A file with two names is in use under the other one.
+bool is_own(const FileDescriptor& file, struct stat& status) {
+  return ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+         status.st_uid == ::geteuid() && (status.st_mode & 07777U) == 0600U &&
+         ::flistxattr(file.get(), nullptr, 0) <= 0;
+}
+
+// Linux gives a lease for writing only to who alone has the file open, in all processes. Who opens
+// it while we have the lease waits, and we get a signal: SIGIO would end us, SIGURG does nothing.
+bool is_open_elsewhere(const FileDescriptor& file) {
+  return ::fcntl(file.get(), F_SETSIG, SIGURG) != 0 ||
+         ::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0 ||
+         ::fcntl(file.get(), F_SETLEASE, F_UNLCK) != 0;
+}
+
 }  // namespace
 
+bool SpareFiles::are_possible(int folder) {
+  constexpr long kXfs = 0x58465342;  // "XFSB"
+  struct statfs system {};
+  if (::fstatfs(folder, &system) != 0) return false;
+  return system.f_type == EXT4_SUPER_MAGIC || system.f_type == kXfs ||
+         system.f_type == BTRFS_SUPER_MAGIC || system.f_type == TMPFS_MAGIC;
+}
+
+// Looked at once more: it had its name in the spool for a moment when it was kept.
 std::optional<SpareFile> SpareFiles::take(std::uint64_t size) {
   if (is_scarce()) {
     drop();
     return std::nullopt;
   }
+  while (auto taken = take_nearest(size)) {
+    struct stat status {};
+    if (is_own(taken->file, status) && !is_open_elsewhere(taken->file)) return taken;
+    remove(taken->name);
+  }
+  return std::nullopt;
+}
+
+std::optional<SpareFile> SpareFiles::take_nearest(std::uint64_t size) {
   const std::lock_guard lock(mutex_);
   if (ready_.empty()) return std::nullopt;
   // What is large enough comes before what is not; of two, the nearer one.
@@ -49,14 +86,14 @@ bool SpareFiles::keep(int folder, const std::string& name) {
     drop();
     return false;
   }
-  SpareFile spare{FileDescriptor(::openat(folder, name.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC)),
+  // Without a wait for somebody's lease, or for who reads a pipe.
+  constexpr int kFlags = O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  SpareFile spare{FileDescriptor(::openat(folder, name.c_str(), kFlags)),
                   name + std::string(kSpare), 0};
   struct stat status {};
-  if (!spare.file.is_valid() || ::fstat(spare.file.get(), &status) != 0) return false;
+  if (!spare.file.is_valid() || !is_own(spare.file, status)) return false;
   spare.size = static_cast<std::uint64_t>(status.st_size);
-  // A file with two names is in use under the other one.
-  const bool is_own = S_ISREG(status.st_mode) && status.st_nlink == 1;
-  if (!is_own || spare.size == 0 || spare.size > kLargest) return false;
+  if (spare.size == 0 || spare.size > kLargest) return false;
   const std::lock_guard lock(mutex_);
   if (kept_ >= most_) return false;
   unsynced_.reserve(unsynced_.size() + 1);
@@ -71,12 +108,6 @@ bool SpareFiles::keep(int folder, const std::string& name) {
     ++kept_;
   }
   return true;
-}
-
-// Linux gives a lease for writing only to who alone has the file open, in all processes.
-bool SpareFiles::is_open_elsewhere(const FileDescriptor& file) {
-  return ::fcntl(file.get(), F_SETLEASE, F_WRLCK) != 0 ||
-         ::fcntl(file.get(), F_SETLEASE, F_UNLCK) != 0;
 }
 
 std::vector<SpareFile> SpareFiles::take_unsynced() {

@@ -1,13 +1,13 @@
 // Files of instances that are done, kept for what is received next: to write over blocks that
 // a disk has under a name that it has takes half the time of a new file.
 //
-// They stand in <spool>.spare/ with what was in them, and are of no use there. What is written
-// into one is renamed into the spool without a sync of the folders: after a power cut the file
-// has one name or the other, and Spool::recover() tells by length and digest.
+// They stand in <spool>.spare/ with what was in them, and are of no use there: what is written
+// into one counts only under its name in the spool.
 //
-// So a spare file is given out only when its name here is durable, or a power cut could bring
-// back the name that it had, over other bytes; and it is kept only when nobody has it open, or
-// who reads the old instance would get the new one.
+// A spare file is given out only when its name here is durable, or a power cut could bring
+// back the name that it had, over other bytes. And it is kept, and given out, only when nobody else
+// has it open or under another name, or who reads the old instance would get the new one; and
+// when it is as the spool makes files, or the new one would get its owner and its rights.
 //
 // Any thread.
 #pragma once
@@ -44,6 +44,10 @@ class SpareFiles {
   SpareFiles(const SpareFiles&) = delete;
   SpareFiles& operator=(const SpareFiles&) = delete;
 
+  // Whether the file system under this folder tells who has a file open, on this machine and
+  // below whatever it is made of: not those of a network, of layers, or of a user's process.
+  [[nodiscard]] static bool are_possible(int folder);
+
   [[nodiscard]] int folder() const { return folder_.get(); }
 
   // The smallest that so many bytes fit into, else the largest there is.
@@ -59,7 +63,7 @@ class SpareFiles {
 
  private:
   [[nodiscard]] bool is_scarce() const;
-  [[nodiscard]] static bool is_open_elsewhere(const FileDescriptor& file);
+  [[nodiscard]] std::optional<SpareFile> take_nearest(std::uint64_t size);
   void remove(const std::string& name) const noexcept;
   void drop() noexcept;
 

@@ -218,7 +218,7 @@ Result<void> Spool::sync_names(int folder) {
 }
 
 Result<SpoolReader> Spool::read(const StoredFile& file) const {
-  return open_reader(directory_.get(), folder_, finished_name(file.id), file);
+  return open_reader(directory_.get(), folder_, file);
 }
 
 Result<SpoolReader> Spool::read_beside(const std::string& folder, const StoredFile& file) {
@@ -226,13 +226,14 @@ Result<SpoolReader> Spool::read_beside(const std::string& folder, const StoredFi
   if (!directory.is_valid()) {
     return failure(ErrorCode::transient, "spool: cannot open " + folder + ": " + text_of(errno));
   }
-  return open_reader(directory.get(), folder, finished_name(file.id), file);
+  return open_reader(directory.get(), folder, file);
 }
 
 Result<SpoolReader> Spool::open_reader(int directory, const std::string& folder,
-                                       const std::string& name, const StoredFile& file) {
+                                       const StoredFile& file) {
   if (!is_id(file.id))
     return failure(ErrorCode::corrupt, "spool: not an id: " + log::escape(file.id));
+  const std::string name = finished_name(file.id);
   std::string path = folder + "/" + name;
   FileDescriptor opened(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC));
   if (!opened.is_valid()) {

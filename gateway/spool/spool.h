@@ -8,11 +8,10 @@
 // acknowledged.
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name
-// given) and sync_directory() returned after that; which has nothing to do for what was written
-// into a spare file (spare_files.h). Any error of write, fdatasync,
-// close, rename or fsync faults the spool: nothing new is accepted from then on, because
-// after a failed fsync the kernel may report success for lost pages; its owner is told and
-// remembers it over restarts. A full disk (ENOSPC, EDQUOT) is transient and faults nothing.
+// given) and sync_directory() returned after that. Any error of write, fdatasync, close, rename or
+// fsync faults the spool: nothing new is accepted from then on, because after a failed fsync the
+// kernel may report success for lost pages; its owner is told and remembers it over restarts. A
+// full disk (ENOSPC, EDQUOT) is transient and faults nothing.
 //
 // One process has a spool at a time: a lock on <folder>.lock says whose it is.
 //
@@ -205,18 +204,10 @@ class Spool {
   // Errors: transient (full, nearly full, faulted), with the message for the sender.
   [[nodiscard]] Result<Incoming> create(const FileMeta& meta);
 
-  // Every file closed before this call is durable under its name on return, or is found by
-  // recover().
+  // Every file closed before this call is durable under its name on return.
   [[nodiscard]] Result<void> sync_directory();
   // Every file removed before this call stays so.
   [[nodiscard]] Result<void> sync_removed();
-
-  // Of files that are missing, those that a power cut left under the name of a spare file get
-  // their own; their ids. What else there was of spare files is removed, unless one is still
-  // missing. Once, at the start. Errors: transient.
-  [[nodiscard]] Result<std::vector<std::string>> recover(std::vector<StoredFile> missing);
-  // False: recover() has nothing to look at.
-  [[nodiscard]] bool has_left_over() const { return !left_over_.empty(); }
 
   // Errors: corrupt when the file is missing, shorter or longer than its row says;
   // transient else.
@@ -248,10 +239,9 @@ class Spool {
   friend class Incoming;
   Spool(std::string folder, FileDescriptor directory, FileDescriptor lock, Options options);
   [[nodiscard]] static Result<SpoolReader> open_reader(int directory, const std::string& folder,
-                                                       const std::string& name,
                                                        const StoredFile& file);
   [[nodiscard]] Result<void> open_spare_files();
-  [[nodiscard]] bool is_left_over_of(const std::string& name, const StoredFile& file) const;
+  [[nodiscard]] Result<void> remove_left_over(int folder, const std::string& path) const;
   [[nodiscard]] Result<void> make_spare_files_ready();
   [[nodiscard]] std::string make_id();
   [[nodiscard]] Result<void> sync_names(int folder);
@@ -267,7 +257,6 @@ class Spool {
   FileDescriptor directory_;
   FileDescriptor lock_;
   std::unique_ptr<SpareFiles> spares_;  // nullptr: none are kept
-  std::vector<std::string> left_over_;  // in its folder, by the gateway before this one
   std::shared_ptr<BufferPool> buffers_ = std::make_shared<BufferPool>();
   std::atomic<std::uint64_t> names_given_ = 0;  // that are durable only with a sync
   std::mutex names_mutex_;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -91,10 +92,12 @@ void PowerCut::synced(int file) {
     return;
   }
   const std::string folder = path_of(file);
-  std::erase_if(names_, [&](const Name& name) {
-    if (folder_of(name.path) != folder) return false;
-    if (!name.saved.empty()) remove_file(name.saved);
-    return true;
+  std::erase_if(names_, [&](Name& name) {
+    const bool is_old = folder_of(name.path) == folder;
+    const bool is_new = name.kind == Name::Kind::renamed && folder_of(name.to) == folder;
+    if ((is_old || is_new) && !name.saved.empty()) remove_file(std::exchange(name.saved, {}));
+    if (is_new) name.kind = Name::Kind::left_behind;
+    return is_old;
   });
 }
 
@@ -140,6 +143,9 @@ void PowerCut::undo(const Name& name) {
     case Name::Kind::renamed:
       move_file(name.to, name.path);
       if (!name.saved.empty()) move_file(name.saved, name.to);
+      break;
+    case Name::Kind::left_behind:
+      syscall(SYS_linkat, AT_FDCWD, name.to.c_str(), AT_FDCWD, name.path.c_str(), 0);
       break;
     case Name::Kind::unlinked:
       if (!name.saved.empty()) move_file(name.saved, name.path);

@@ -1,6 +1,7 @@
 // What a power cut would take away: every change below a folder that was not synced yet,
 // kept as the way to undo it. Contents last by fsync or fdatasync of their file, names by
-// that of their folder (POSIX promises no more; most file systems do).
+// that of their folder (POSIX promises no more; most file systems do). A rename into another
+// folder lasts by the sync of either; by that of the new one alone the old name may stay, too.
 //
 // All functions under one mutex of the caller's. They make system calls directly, so that
 // following a change is no change.
@@ -52,9 +53,9 @@ class PowerCut {
     std::vector<Change> changes;
   };
   struct Name {
-    enum class Kind { created, renamed, unlinked } kind = Kind::created;
+    enum class Kind { created, renamed, left_behind, unlinked } kind = Kind::created;
     std::string path;   // created, unlinked; of a rename where it came from
-    std::string to;     // of a rename
+    std::string to;     // of a rename, whose new name lasts already where it is left_behind
     std::string saved;  // a link to what stood at `path` (unlinked) or `to`; or ""
   };
 
