@@ -1,8 +1,11 @@
 // `sluice`: the command line.
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -246,6 +249,25 @@ void add_report(CLI::App& app, Arguments& arguments, std::optional<int>& exit_co
   });
 }
 
+// CLI11 only says that one is missing. True after a message.
+bool has_unknown_command(const CLI::App& app, std::span<char*> words) {
+  const CLI::App* at = &app;
+  std::string called = app.get_name();
+  for (const std::string_view word : words) {
+    const auto known = at->get_subcommands([](const CLI::App*) { return true; });
+    if (known.empty() || word.starts_with('-')) return false;
+    const auto found = std::ranges::find(known, word, &CLI::App::get_name);
+    if (found == known.end()) {
+      std::cerr << "sluice: there is no command '" << word << "'; `" << called
+                << " --help` has all\n";
+      return true;
+    }
+    at = *found;
+    called += " " + at->get_name();
+  }
+  return false;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Sluice: a DICOM gateway between modality and PACS", "sluice");
   app.set_version_flag("--version", "sluice " SLUICE_VERSION);
@@ -279,6 +301,9 @@ int run(int argc, char** argv) {
   lookup->callback(
       [&] { exit_code = command::ledger_lookup(arguments.config, arguments.uid, arguments.json); });
 
+  if (has_unknown_command(app, std::span(argv, static_cast<std::size_t>(argc)).subspan(1))) {
+    return command::kUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -78,6 +78,7 @@ int queue_list(const std::string& config_file, const QueueOptions& options) {
   if (!listed) return fail(listed.error().message);
   const auto counts = open.queue->counts();
   if (!counts) return fail(counts.error().message);
+  if (listed->entries.empty()) explain_none_for(open.config, options.filter.destination);
   if (!options.json) {
     print(*listed, *counts, open.config, options.filter.limit);
     return kOk;

@@ -82,6 +82,7 @@ int queue_retry(const std::string& config_file, const QueueOptions& options) {
   if (const auto refused = refuse_rejected(*open.queue, options)) return *refused;
   const auto count = open.queue->retry(options.filter);
   if (!count) return fail(count.error().message);
+  if (*count == 0) explain_none_for(open.config, options.filter.destination);
   return print_changed(*count, "retried", options.json);
 }
 
@@ -122,6 +123,7 @@ int queue_discard(const std::string& config_file, const QueueOptions& options) {
   if (*count == 0) {
     std::cerr
         << "sluice: nothing that waits or rests matches; what is being sent is not discarded\n";
+    explain_none_for(open.config, options.filter.destination);
   }
   return print_changed(*count, "discarded", options.json);
 }

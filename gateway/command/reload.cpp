@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string_view>
@@ -87,8 +88,11 @@ Reloaded reloaded_of(const config::Mistakes& mistakes) {
   return {mistakes.empty(), mistakes.list(), mistakes.warnings(), mistakes.text()};
 }
 
-std::string answer_of(const Reloaded& reloaded) {
-  return nlohmann::json{{"reloaded", reloaded.done},
+std::string answer_of(const Reloaded& reloaded, const std::string& config_file) {
+  std::error_code error;
+  const std::string file = std::filesystem::absolute(config_file, error).lexically_normal();
+  return nlohmann::json{{"file", error ? config_file : file},
+                        {"reloaded", reloaded.done},
                         {"mistakes", as_json(reloaded.mistakes)},
                         {"warnings", as_json(reloaded.warnings)},
                         {"text", reloaded.text}}
@@ -132,19 +136,29 @@ std::optional<std::string> read_answer(int socket) {
   }
 }
 
+// The gateway reads what it was started with, whatever it is asked by.
+bool is_its_own(const std::string& config_file, const std::string& read) {
+  std::error_code error;
+  if (std::filesystem::equivalent(config_file, read, error) && !error) return true;
+  std::cerr << "sluice: the gateway was started with " << log::escape(read)
+            << " and has read that; " << log::escape(config_file) << " is not in use\n";
+  return false;
+}
+
 int tell_person(const nlohmann::json& answer, const std::string& config_file, bool for_script) {
-  const bool done = answer.value("reloaded", false);
+  const std::string read = answer.value("file", config_file);
+  const bool done = answer.value("reloaded", false) && is_its_own(config_file, read);
   std::cerr << answer.value("text", "");
   if (for_script) {
-    std::cout << nlohmann::json{{"file", config_file},
-                                {"reloaded", done},
+    std::cout << nlohmann::json{{"file", read},
+                                {"reloaded", answer.value("reloaded", false)},
                                 {"mistakes", answer.at("mistakes")},
                                 {"warnings", answer.at("warnings")}}
                      .dump(2)
               << '\n';
   } else if (done) {
     std::cout << "reloaded\n";
-  } else {
+  } else if (!answer.value("reloaded", false)) {
     std::cerr << "sluice: not reloaded: nothing has changed\n";
   }
   return done ? kOk : kMistakes;
@@ -216,7 +230,7 @@ ReloadSocket::~ReloadSocket() {
 void ReloadSocket::serve(Reloader& reloader) const {
   const FileDescriptor asking(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!asking.is_valid()) return;
-  const std::string answer = answer_of(reloader.reload());
+  const std::string answer = answer_of(reloader.reload(), reloader.config_file());
   static_cast<void>(
       ::setsockopt(asking.get(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerTimeout, sizeof kAnswerTimeout));
   std::string_view left = answer;
@@ -235,7 +249,8 @@ int reload(const std::string& config_file, bool json) {
   const std::string& data_dir = setup.config.gateway.data_dir;
   const bool is_right = setup.mistakes->empty();
   const auto own = [&] {
-    return nlohmann::json::parse(answer_of(reloaded_of(*setup.mistakes)), nullptr, false);
+    return nlohmann::json::parse(answer_of(reloaded_of(*setup.mistakes), config_file), nullptr,
+                                 false);
   };
   if (!is_right && data_dir == config::Gateway{}.data_dir)
     return tell_person(own(), config_file, json);

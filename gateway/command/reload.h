@@ -34,6 +34,7 @@ class Reloader {
   // The gateway must outlive it.
   Reloader(RunningGateway& gateway, std::string config_file, std::string site_key,
            std::shared_ptr<const Setup> setup);
+  [[nodiscard]] const std::string& config_file() const { return config_file_; }
 
   [[nodiscard]] Reloaded reload() noexcept;
 

@@ -104,6 +104,15 @@ bool are_destinations(const config::Config& config, const std::vector<std::strin
   return true;
 }
 
+void explain_none_for(const config::Config& config, const std::string& destination) {
+  if (destination.empty() || !are_destinations(config, {destination})) return;
+  for (const config::Group& group : config.groups) {
+    if (std::ranges::find(group.destinations, destination) == group.destinations.end()) continue;
+    std::cerr << "sluice: deliveries to group '" << group.name
+              << "' bear its name, whichever of its destinations they went to\n";
+  }
+}
+
 int fail(const std::string& message) {
   std::cerr << "sluice: " << message << '\n';
   return kFailed;

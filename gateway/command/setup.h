@@ -41,6 +41,10 @@ namespace sluice::command {
 [[nodiscard]] bool are_destinations(const config::Config& config,
                                     const std::vector<std::string>& names);
 
+// Where nothing was found for it: whether the configuration does not know it, or it is a member of
+// a group.
+void explain_none_for(const config::Config& config, const std::string& destination);
+
 // "sluice: MESSAGE" to stderr; returns kFailed.
 int fail(const std::string& message);
 

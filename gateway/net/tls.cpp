@@ -174,11 +174,20 @@ void TlsContext::read_again_if_changed() {
   std::vector<std::string> states = states_of(tls_);
   if (states == states_) return;
   states_ = std::move(states);
-  auto made = make_context(tls_, side_,
-                           read_certificate_files(tls_, side_, std::chrono::system_clock::now()));
+  const auto today = std::chrono::system_clock::now();
+  CertificateFiles files = read_certificate_files(tls_, side_, today);
+  const std::vector<Expiry> expiries = files.expiries;
+  auto made = make_context(tls_, side_, std::move(files));
   if (made) {
     context_ = std::move(*made);
     log::info("certificates read again", {{"certificate", tls_.certificate}, {"ca", tls_.ca}});
+    for (const Expiry& each : expiries) {
+      if (each.key != "certificate" || each.at - today >= kExpiryWarning) continue;
+      log::warning("certificate",
+                   {{"file", tls_.certificate},
+                    {"subject", each.subject},
+                    {"ends_in", each.at < today ? "expired" : days_text(each.at - today)}});
+    }
   } else {
     log::error("changed certificates cannot be used; those from before stay",
                {{"reason", made.error().message}});

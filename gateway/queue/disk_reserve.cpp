@@ -25,6 +25,9 @@ void DiskReserve::take() {
   held_ = ::posix_fallocate(file, 0, bytes_) == 0;
   ::close(file);
   if (!held_) ::unlink(path_.c_str());
+  if (held_ && std::exchange(given_back_, false)) {
+    log::info("the queue has its reserve again: images are accepted", {{"path", path_}});
+  }
 }
 
 bool DiskReserve::give_back_of(const std::string& database) {
@@ -36,6 +39,7 @@ bool DiskReserve::give_back_of(const std::string& database) {
 void DiskReserve::give_back() {
   if (!held_) return;
   held_ = false;
+  given_back_ = true;
   if (::unlink(path_.c_str()) != 0 && errno != ENOENT) {
     log::error("reserve not given back", {{"path", path_}});
     return;

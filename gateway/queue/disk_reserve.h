@@ -35,6 +35,7 @@ class DiskReserve {
   std::string path_;
   std::int64_t bytes_;
   std::atomic<bool> held_ = false;
+  bool given_back_ = false;
 };
 
 }  // namespace sluice

@@ -243,6 +243,7 @@ Reply Intake::refused_by(std::string_view store, const Error& error) const {
 
 Intake::Completed Intake::keep(const dicom::Header& header, const Decision& decision) {
   if (!services_.queue.has_room()) {
+    count("sluice_queue_errors_total", {{"reason", "disk full"}});
     return Reply{status::kOutOfResources, "gateway disk full, send again later"};
   }
   const std::vector<DeliveryRow> deliveries =

@@ -103,6 +103,7 @@ TEST_F(FullDisk, RefusesThenDrainsThenTakesAgain) {
   sender.release();
   EXPECT_TRUE(wait_until([&] { return oracle_.is_complete(); }, kDeadline));
   EXPECT_TRUE(gateway.wait_for_empty_spool());
+  EXPECT_TRUE(gateway.wait_for_lines("the queue has its reserve again: images are accepted", 1));
   EXPECT_TRUE(gateway.run({"queue", "sum", "--json"}).json().at("adds_up"));
   EXPECT_EQ(gateway.run({"fault", "show"}).exit_code, 3);
   EXPECT_EQ(gateway.stop(), 0);

@@ -43,6 +43,9 @@ TEST(CommandLine, HelpsAndRefusesWhatItDoesNotKnow) {
     EXPECT_THAT(refused.out, IsEmpty());
     EXPECT_THAT(refused.err, Not(IsEmpty()));
   }
+  EXPECT_THAT(sluice({"launch"}).err, HasSubstr("no command 'launch'; `sluice --help`"));
+  EXPECT_THAT(sluice({"queue", "empty"}).err,
+              HasSubstr("no command 'empty'; `sluice queue --help`"));
 }
 
 TEST(CommandLine, CheckNamesEveryMistakeWithItsLine) {

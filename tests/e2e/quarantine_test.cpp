@@ -107,6 +107,10 @@ TEST_F(Quarantine, DiscardedLeavesARecordAndNoFile) {
 
 TEST_F(Quarantine, NeedsAFilterAndAKnownInstance) {
   EXPECT_EQ(gateway_.run({"queue", "retry"}).exit_code, 2);
+  const Finished unknown = gateway_.run({"queue", "retry", "--destination", "pacd"});
+  EXPECT_EQ(unknown.exit_code, 3);
+  EXPECT_THAT(unknown.err, HasSubstr("called 'pacd'; did you mean 'pacs'?"));
+  EXPECT_THAT(gateway_.run({"queue", "list", "--destination", "pacd"}).err, HasSubstr("pacd"));
   EXPECT_EQ(gateway_.run({"queue", "discard", "--reason", "x"}).exit_code, 2);
   EXPECT_EQ(gateway_.run({"queue", "retry", "no-such-id"}).exit_code, 3);
   EXPECT_EQ(gateway_.run({"queue", "discard", "no-such-id", "--reason", "x"}).exit_code, 3);

@@ -123,6 +123,21 @@ TEST(Reload, ABadFileChangesNothingAndSaysWhy) {
   EXPECT_EQ(gateway.stop(), 0) << gateway.log();
 }
 
+// It would be believed to be in use.
+TEST(Reload, SaysThatItReadsItsOwnFile) {
+  const TemporaryFolder folder;
+  const std::string good = pacs_at("out", "file://" + folder.path("out")) + route_to("out");
+  GatewayProcess gateway(folder.path("gateway"), good);
+  gateway.start();
+  const std::string other = folder.path("other.toml");
+  std::filesystem::copy_file(gateway.config_file(), other);
+  const Finished reloaded = run_program({SLUICE_PROGRAM, "reload", "--json", "--config", other});
+  EXPECT_EQ(reloaded.exit_code, 1);
+  EXPECT_THAT(reloaded.err, HasSubstr(other + " is not in use"));
+  EXPECT_EQ(reloaded.json().at("file"), gateway.config_file());
+  EXPECT_EQ(gateway.stop(), 0) << gateway.log();
+}
+
 TEST(Reload, ComesBySighupToo) {
   const TemporaryFolder folder;
   const std::string good = pacs_at("out", "file://" + folder.path("out")) + route_to("out");

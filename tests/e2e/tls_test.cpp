@@ -242,5 +242,28 @@ TEST_F(Tls, AnExpiredCertificateDoesNotStopTheStart) {
   EXPECT_EQ(gateway.stop(), 0);
 }
 
+// The wrong file in the place of the old one is the likeliest mistake of a renewal.
+TEST_F(Tls, AChangedCertificateThatHasEndedIsWarnedOf) {
+  GatewayProcess gateway(folder_.path("gateway"), listener() + destination(quiet_port()));
+  gateway.start();
+  authority_.issue("gateway", {.ends = hours(-1)});
+  const auto images = make_series(folder_.path("images"), "1.2.3.4", 1);
+  ASSERT_TRUE(wait_until(
+      [&] {
+        static_cast<void>(send_images(gateway.port(), images, dcmtk(modality_)));
+        return !gateway.lines("certificates read again").empty();
+      },
+      kDeadline));
+  EXPECT_TRUE(wait_until(
+      [&] {
+        return std::ranges::any_of(gateway.lines("certificate"), [](const auto& line) {
+          return line.contains("file") && line.at("ends_in") == "expired";
+        });
+      },
+      kDeadline))
+      << gateway.log();
+  EXPECT_EQ(gateway.stop(), 0);
+}
+
 }  // namespace
 }  // namespace sluice::test
