@@ -46,7 +46,7 @@ using Labels = std::initializer_list<Label>;
 
 void count(std::string_view name, Labels labels = {}, std::uint64_t by = 1);
 
-// The present value; 0 for one that never counted. For tests and the drain report.
+// The present value; 0 for one that never counted. For tests.
 [[nodiscard]] std::uint64_t counted(std::string_view name, Labels labels = {});
 
 void set_gauge(std::string_view name, Labels labels, double value);

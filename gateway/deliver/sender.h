@@ -50,7 +50,7 @@ struct Attempt {
 // What an error before any answer means: `if_transient`, else no try will help.
 [[nodiscard]] Attempt attempt_of_error(const Error& error, AttemptResult if_transient);
 
-// One per worker and thread.
+// One association. SenderPool lends it to one thread at a time.
 class Sender {
  public:
   Sender() = default;

@@ -34,7 +34,8 @@ enum class UidDefect {
 // Without NULs, white space and control characters at both ends.
 [[nodiscard]] std::string_view trim_uid(std::string_view value);
 
-// "1.02.003" -> "1.2.3". Two UIDs can become one: see dicom rules in docs.
+// "1.02.003" -> "1.2.3". Two UIDs can become one: see `leading_zero` in the README of
+// filters/sanitize_uids.
 [[nodiscard]] std::string strip_leading_zeros(std::string_view uid);
 
 // "2.25." and 128 bits as a decimal (PS3.5 B.2): a pure function of key and UID.

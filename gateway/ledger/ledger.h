@@ -103,8 +103,8 @@ class Ledger {
   virtual ~Ledger() = default;
 
   // The number of this series in this study: the one given before, else `wanted`
-  // if free, else the first free number >= base. Unique per study over all scopes
-  // of one name. Errors: transient when the store fails, permanent when no number
+  // if free, else the first free number >= base. Unique per study within
+  // its scope. Errors: transient when the store fails, permanent when no number
   // up to 2^31-1 is free.
   [[nodiscard]] virtual Result<std::int32_t> series_number(const SeriesNumberRequest& request) = 0;
 

@@ -30,8 +30,6 @@ class Acceptor {
  public:
   using Policy = AcceptorRules::Policy;
   using Handler = AcceptorRules::Handler;
-  // Hears of every refusal; may be empty. Must not throw.
-  using Observer = std::function<void(const Refusal&)>;
 
   // `stop` goes into every connection and must outlive them. `refused` hears of each
   // client that is turned away.

@@ -62,7 +62,6 @@ struct Abort {
 };
 
 inline constexpr Abort kAbortByUser{0, 0};
-inline constexpr Abort kAbortUnrecognizedPdu{2, 1};
 inline constexpr Abort kAbortUnexpectedPdu{2, 2};
 inline constexpr Abort kAbortInvalidParameter{2, 6};
 

@@ -154,12 +154,4 @@ std::vector<AttributePath::Place> AttributePath::places(const dicom::Patch& patc
   return found;
 }
 
-std::vector<ElementIndex> AttributePath::find(const dicom::Patch& patch) const {
-  std::vector<ElementIndex> found;
-  for (const Place& place : places(patch)) {
-    std::ranges::copy(patch.received(place.parent, place.tag), std::back_inserter(found));
-  }
-  return found;
-}
-
 }  // namespace sluice

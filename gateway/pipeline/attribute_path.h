@@ -34,9 +34,6 @@ class AttributePath {
   // The VR that the dictionary gives it; UN for private ones.
   [[nodiscard]] dicom::Vr vr() const;
 
-  // Every element that it leads to and no edit has removed, two where a tag comes twice.
-  [[nodiscard]] std::vector<dicom::ElementIndex> find(const dicom::Patch& patch) const;
-
   // A place where it may stand: the item, or kRoot, and the tag there.
   struct Place {
     dicom::ElementIndex parent = dicom::kRoot;

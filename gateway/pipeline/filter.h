@@ -25,7 +25,7 @@ struct Drop {  // answered as a success, delivered nowhere by this route
   std::string reason;
 };
 struct Reject {          // the sender gets this status; nothing is kept
-  std::uint16_t status;  // PS3.4 B.2.3, 0xC000 to 0xCFFF or 0xA700 to 0xA9FF
+  std::uint16_t status;  // PS3.4 B.2.3: A7xx, A9xx or Cxxx
   std::string reason;
 };
 struct Quarantine {  // kept, delivered by this route only when a person says so

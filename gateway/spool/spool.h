@@ -4,7 +4,7 @@
 //   128 zero bytes | "DICM" | file meta information of our own | data set as received
 //
 // The name is made here, never from the network. An instance of up to kInMemory bytes has no
-// file until close(). While a file is written it is called <id>.part; a .part file was never
+// file until close(), unless begin_file() says so. While a file is written it is called <id>.part; a .part file was never
 // acknowledged.
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name

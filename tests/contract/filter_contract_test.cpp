@@ -38,12 +38,27 @@ const std::vector<FileDataSet>& fixtures() {
   return all;
 }
 
+// Some types do nothing by their defaults.
+std::string options_of(const std::string& type) {
+  if (type != "edit") return required_options(type);
+  return R"(characters = "unicode"
+rule = [
+  { attribute = "InstitutionName", set = "Süd" },
+  { attribute = "PatientName", upper = true },
+  { attribute = "StationName", default = "{calling_ae_title}" },
+  { attribute = "StudyDescription", truncate = 5 },
+  { attribute = "AccessionNumber", replace = { regex = "^0+", with = "" } },
+  { attribute = "OperatorsName", remove = true },
+  { attribute = "RequestAttributesSequence[*].RequestedProcedureDescription", trim = true },
+])";
+}
+
 class FilterContract : public testing::TestWithParam<std::string> {
  protected:
   static std::string describe(const Verdict& verdict) {
     return std::to_string(verdict.index()) + reason_of(verdict);
   }
-  std::unique_ptr<Filter> filter_ = make_filter(GetParam(), required_options(GetParam()));
+  std::unique_ptr<Filter> filter_ = make_filter(GetParam(), options_of(GetParam()));
   std::unique_ptr<Ledger> ledger_ = memory_ledger();
 };
 

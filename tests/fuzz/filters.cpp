@@ -37,7 +37,7 @@ constexpr Chain kChains[] = {
     {"all", true, false},     {"lenient", false, true}, {"copy", true, true},
     {"back", false, true},
 };
-constexpr const char* kConfiguration = R"(
+constexpr const char* kConfiguration = R"toml(
 [[listener]]
 port = 11112
 [[destination]]
@@ -72,6 +72,29 @@ mode = "offset"
 offset = 2000000000
 absent = "pass"
 not_integer = "quarantine"
+[[filter]]
+name = "edit"
+type = "edit"
+characters = "unicode"
+[[filter.rule]]
+attribute = "InstitutionName"
+set = "Krankenhaus Süd Ж"
+[[filter.rule]]
+attribute = "PatientName"
+upper = true
+[[filter.rule]]
+attribute = "(0009,xx01,ACME)"
+suffix = "_{Modality}"
+when = { TextValue = { empty = false } }
+[[filter.rule]]
+attribute = "ReferencedSeriesSequence[*].SeriesDescription"
+default = "{calling_ae_title}"
+[[filter.rule]]
+attribute = "StudyDescription"
+truncate = 3
+[[filter.rule]]
+attribute = "RequestAttributesSequence"
+remove = true
 [[filter]]
 name = "copy"
 type = "remap_uids"
@@ -114,7 +137,7 @@ destinations = "pacs"
 [[route]]
 name = "all"
 when = { called_ae_title = "all" }
-filters = ["sanitize_uids", "merge_studies", "remap_series_number", "remap_instance_number"]
+filters = ["sanitize_uids", "merge_studies", "remap_series_number", "remap_instance_number", "edit"]
 destinations = "pacs"
 [[route]]
 name = "lenient"
@@ -131,7 +154,7 @@ name = "back"
 when = { called_ae_title = "back" }
 filters = "back"
 destinations = "pacs"
-)";
+)toml";
 
 const Pipeline& pipeline() {
   static const std::unique_ptr<Pipeline> built = [] {
