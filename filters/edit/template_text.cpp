@@ -87,7 +87,7 @@ Result<std::string> TemplateText::of(const Instance& instance) const {
     if (const auto* literal = std::get_if<std::string>(&part)) {
       text += *literal;
     } else if (const auto* path = std::get_if<AttributePath>(&part)) {
-      const auto values = joined_values(instance, *path);
+      auto values = joined_values(instance, *path);
       if (!values) return values;
       text += *values;
     } else {

@@ -175,13 +175,12 @@ void TlsContext::read_again_if_changed() {
   if (states == states_) return;
   states_ = std::move(states);
   const auto today = std::chrono::system_clock::now();
-  CertificateFiles files = read_certificate_files(tls_, side_, today);
-  const std::vector<Expiry> expiries = files.expiries;
-  auto made = make_context(tls_, side_, std::move(files));
+  const CertificateFiles files = read_certificate_files(tls_, side_, today);
+  auto made = make_context(tls_, side_, files);
   if (made) {
     context_ = std::move(*made);
     log::info("certificates read again", {{"certificate", tls_.certificate}, {"ca", tls_.ca}});
-    for (const Expiry& each : expiries) {
+    for (const Expiry& each : files.expiries) {
       if (each.key != "certificate" || each.at - today >= kExpiryWarning) continue;
       log::warning("certificate",
                    {{"file", tls_.certificate},

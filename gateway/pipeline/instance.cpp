@@ -158,13 +158,8 @@ std::string Instance::path_of(const AttributePath::Place& place) const {
   return place.parent == dicom::kRoot ? name : header().path(place.parent) + "." + name;
 }
 
-Result<bool> Instance::turn_to_unicode(std::string_view reason) {
-  struct Turned {
-    std::optional<ElementIndex> index;
-    AttributePath::Place place;
-    Vr vr;
-    std::string text;
-  };
+// nullopt: some is not what its character set allows, or too long to be looked at.
+std::optional<std::vector<Instance::Turned>> Instance::find_other_text() const {
   std::vector<Turned> all;
   const auto turn = [&](std::optional<ElementIndex> index, const AttributePath::Place& place,
                         const dicom::PlacedValue& found) {
@@ -182,17 +177,25 @@ Result<bool> Instance::turn_to_unicode(std::string_view reason) {
     }
     if (!dicom::is_in_character_set(vr)) continue;
     const auto value = patch_.value(index);
-    if (!value) return false;  // too long to be looked at
+    if (!value) return std::nullopt;
     if (!turn(index, {element.parent, element.tag}, {vr, header().is_big_endian(index), *value})) {
-      return false;
+      return std::nullopt;
     }
   }
   for (const AttributePath::Place& place : added_) {
     for (const dicom::PlacedValue& found : patch_.values(place.parent, place.tag)) {
-      if (dicom::is_in_character_set(found.vr) && !turn(std::nullopt, place, found)) return false;
+      if (dicom::is_in_character_set(found.vr) && !turn(std::nullopt, place, found)) {
+        return std::nullopt;
+      }
     }
   }
-  for (const Turned& one : all) {
+  return all;
+}
+
+Result<bool> Instance::turn_to_unicode(std::string_view reason) {
+  const auto all = find_other_text();
+  if (!all) return false;
+  for (const Turned& one : *all) {
     const std::size_t noted = changes_.size();
     auto changed = one.index ? change(*one.index, one.text, reason, Record::none)
                              : change(one.place, one.vr, one.text, reason, Record::none);

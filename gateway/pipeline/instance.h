@@ -136,7 +136,16 @@ class Instance {
     dicom::Tag tag;
     Record record = Record::none;
   };
+  // A value that is to be another in UTF-8: an element, or what was added at a place.
+  struct Turned {
+    std::optional<dicom::ElementIndex> index;
+    AttributePath::Place place;
+    dicom::Vr vr;
+    std::string text;
+  };
+  [[nodiscard]] std::optional<std::vector<Turned>> find_other_text() const;
   void remember(const Original& original);
+  [[nodiscard]] bool is_to_be_recorded(const Original& original) const;
   [[nodiscard]] std::string path_of(const AttributePath::Place& place) const;
   [[nodiscard]] std::string shown(const dicom::PlacedValue& value, dicom::ElementIndex item) const;
   void note(std::string path, std::string_view reason, std::string before, std::string after);

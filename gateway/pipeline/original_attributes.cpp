@@ -169,16 +169,20 @@ class Encoder {
 
 }  // namespace
 
+// Of a sequence, and of what is too long to be in memory, nothing is said: not that it was empty.
+bool Instance::is_to_be_recorded(const Original& original) const {
+  if (!original.index) return true;
+  return !untold_.contains(*original.index) && header().value(*original.index);
+}
+
 Result<void> Instance::record_original_attributes() {
   if (originals_.empty()) return {};
   const Encoder encoder(header().transfer_syntax().big_endian);
   NewItem modified;
   std::vector<NewItem> nonconforming;
   for (const Original& original : originals_) {
-    if (original.index && untold_.contains(*original.index)) continue;
+    if (!is_to_be_recorded(original)) continue;
     const auto received = original.index ? header().value(*original.index) : std::nullopt;
-    // Of a sequence, and of what is too long, nothing is said: not that it was empty.
-    if (original.index && !received) continue;
     std::string value(received.value_or(""));
     if (original.record == Record::nonconforming && original.index) {
       auto item = encoder.nonconforming(header(), *original.index, std::move(value));

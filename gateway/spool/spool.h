@@ -4,8 +4,8 @@
 //   128 zero bytes | "DICM" | file meta information of our own | data set as received
 //
 // The name is made here, never from the network. An instance of up to kInMemory bytes has no
-// file until close(), unless begin_file() says so. While a file is written it is called <id>.part; a .part file was never
-// acknowledged.
+// file until close(), unless begin_file() says so. While a file is written it is called <id>.part;
+// a .part file was never acknowledged.
 //
 // Durable means: close() returned (data and length on disk by fdatasync, final name
 // given) and sync_directory() returned after that. Any error of write, fdatasync, close, rename or

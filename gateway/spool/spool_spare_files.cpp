@@ -1,5 +1,7 @@
 // What the spool does with spare files.
 #include <cerrno>
+#include <set>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +14,25 @@
 #include "gateway/spool/spool.h"
 
 namespace sluice {
+namespace {
+
+// "" or why it stays.
+std::string remove_spare(int folder, const std::string& name, const std::set<ino_t>& in_spool) {
+  struct stat status {};
+  const bool is_there = ::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_there && (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid())) {
+    return "it is no file of the gateway's user";
+  }
+  // Renamed while the power went, on a file system without a log: to remove one name would free
+  // the file.
+  if (is_there && status.st_nlink == 1 && in_spool.contains(status.st_ino)) {
+    return "it is a file of the spool as well: the file system must be checked";
+  }
+  if (is_there && ::unlinkat(folder, name.c_str(), 0) == 0) return "";
+  return std::generic_category().message(errno);
+}
+
+}  // namespace
 
 Result<void> Spool::open_spare_files() {
   if (!SpareFiles::are_possible(directory_.get())) return {};
@@ -33,21 +54,9 @@ Result<void> Spool::remove_left_over(int folder, const std::string& path) const 
   const auto in_spool = folder::inodes(folder_);
   if (!in_spool) return tl::unexpected(in_spool.error());
   for (const std::string& name : *names) {
-    std::string why;
-    struct stat status {};
-    if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-      why = std::generic_category().message(errno);
-    } else if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid()) {
-      why = "it is no file of the gateway's user";
-    } else if (status.st_nlink == 1 && in_spool->contains(status.st_ino)) {
-      // Renamed while the power went, on a file system without a log: to remove one name would
-      // free the file.
-      why = "it is a file of the spool as well: the file system must be checked";
-    } else if (::unlinkat(folder, name.c_str(), 0) != 0) {
-      why = std::generic_category().message(errno);
-    }
+    const std::string why = remove_spare(folder, name, *in_spool);
     if (why.empty()) continue;
-    log::warning("spare file left alone", {{"path", path + "/" + name}, {"reason", why}});
+    log::warning("spare file left alone", {{"folder", path}, {"name", name}, {"reason", why}});
   }
   return {};
 }
