@@ -91,6 +91,7 @@ void Endpoint::State::run() noexcept {
       if (!is_accepting_) accept();
       context_.run();
     } catch (const std::exception&) {
+      // Nothing tells when there are some again.
       std::this_thread::sleep_for(kPauseWithoutDescriptors);
     }
   }
